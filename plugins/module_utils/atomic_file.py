@@ -4,12 +4,13 @@
 
 """Files and links that another program sees whole or not at all, and that survive a power cut.
 
-Each function ends with what it made on the disk: the contents are flushed before the name changes, the directory after it.
+Each function ends with what it made on the disk: contents are flushed before the name changes, the directory after it.
 Modes are set explicitly, so that a umask of 077 does not hide from a web server what it must serve.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 
@@ -68,7 +69,7 @@ def rename(source: str, destination: str) -> None:
 def write_atomic(path: str, content: bytes, mode: int = 0o644) -> None:
     """Replace a file: a reader sees the old contents or the new ones, also after a crash."""
     directory, name = os.path.split(os.path.abspath(path))
-    scratch = tempfile.mkdtemp(prefix=".%s." % name, dir=directory)
+    scratch = tempfile.mkdtemp(prefix=f".{name}.", dir=directory)
     temporary = os.path.join(scratch, name)
     try:
         write_new(temporary, content, mode)
@@ -83,7 +84,7 @@ def replace_symlink(path: str, target: str, scratch: str | None = None) -> None:
     The link is made in the directory scratch (default: beside the path), which must be on the same file system.
     """
     directory, name = os.path.split(os.path.abspath(path))
-    folder = tempfile.mkdtemp(prefix=".%s." % name, dir=scratch or directory)
+    folder = tempfile.mkdtemp(prefix=f".{name}.", dir=scratch or directory)
     temporary = os.path.join(folder, name)
     try:
         os.symlink(target, temporary)
@@ -94,7 +95,7 @@ def replace_symlink(path: str, target: str, scratch: str | None = None) -> None:
 
 
 def append_line(path: str, line: bytes, mode: int = 0o644) -> None:
-    """Append one line in one write(2), flushed. A line that a crash cut short is ended first, so that it spoils no other."""
+    """Append one line in one write(2), flushed. A line that a crash cut short is ended first and spoils no other."""
     descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, mode)
     try:
         size = os.fstat(descriptor).st_size
@@ -108,8 +109,6 @@ def append_line(path: str, line: bytes, mode: int = 0o644) -> None:
 
 def _discard(temporary: str, folder: str) -> None:
     """Remove what a failed replacement left."""
-    try:
+    with contextlib.suppress(FileNotFoundError):
         os.unlink(temporary)
-    except FileNotFoundError:
-        pass
     os.rmdir(folder)

@@ -4,18 +4,16 @@
 
 """Which blobs of a store were read and found to have the digest that names them.
 
-ROOT/blobs/sha256/<hex> is remembered as ROOT/.state/verified/<hex>, one line `SIZE MTIME_NS CTIME_NS INODE` of the file that was
-read: a file that was replaced, written to or touched since (ctime tells even when mtime was set back) is read again.
-The receiver of a stream writes a record after the blob has its final name and mode (both change ctime); whoever publishes
-reads it. The record is a saving of time and never the only proof: losing it costs one reading.
+ROOT/blobs/sha256/<hex> is remembered as ROOT/.state/verified/<hex>, one line `SIZE MTIME_NS CTIME_NS INODE` of the file
+that was read: a file that was replaced, written to or touched since is read again (ctime tells even when mtime was set
+back). The receiver of a stream writes a record after the blob has its final name and mode (both change ctime); whoever
+publishes reads it. The record is a saving of time and never the only proof: losing it costs one reading.
 """
 
 from __future__ import annotations
 
 import os
 import tempfile
-
-CHUNK = 1 << 20
 
 
 def blob_path(root: str, digest: str) -> str:
@@ -30,7 +28,7 @@ def record_path(root: str, digest: str) -> str:
 
 def fingerprint(status: os.stat_result) -> str:
     """What changes when a file is replaced or written to."""
-    return "%d %d %d %d" % (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+    return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"
 
 
 def is_verified(root: str, digest: str) -> bool:
