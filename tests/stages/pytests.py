@@ -1,0 +1,41 @@
+# Copyright (c) 2026, nixmetal.builders contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Stages units and loop: pytest over tests/unit and over tests/system."""
+
+from __future__ import annotations
+
+import os
+
+import junit
+from commands import CACHE, CHECKOUT, TOOLS, environment, run
+from outcome import Outcome
+
+
+def units(long: bool) -> Outcome:
+    """The unit tests, one worker for each core."""
+    workers = str(os.cpu_count() or 1)
+    return _pytest("units", "tests/unit", long, ["--numprocesses", workers, "--dist", "loadfile"])
+
+
+def loop(long: bool) -> Outcome:
+    """The whole loop in labs of its own: a real PXE boot and a real build on the machine."""
+    return _pytest("loop", "tests/system", long, ["--verbose"])
+
+
+def _pytest(stage: str, folder: str, long: bool, options: list[str]) -> Outcome:
+    outcome = Outcome(stage)
+    if not (CHECKOUT / folder).is_dir():
+        outcome.add_failure(f"{folder} is missing")
+        return outcome
+    report = CACHE / "reports" / f"{stage}.xml"
+    report.unlink(missing_ok=True)
+    everything = ["-m", ""] if long else []
+    command = [str(TOOLS / "pytest"), folder, "--junitxml", str(report), "--durations", "5", *options, *everything]
+    code = run(command, environment())
+    if report.exists():
+        junit.count(report, outcome)
+    if code != 0 and not outcome.failed:
+        outcome.add_failure(f"pytest {folder} ended with exit code {code}")
+    return outcome
