@@ -1,0 +1,54 @@
+# Copyright (c) 2026, nixmetal.builders contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""How a module or the inventory plugin reaches the Equinix Metal API: the options are declared here once."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    """Options, requirements and notes shared by everything that speaks with the API."""
+
+    DOCUMENTATION = r"""
+requirements:
+  - python >= 3.9
+  - equinix-metal >= 0.11
+options:
+  metal_api_url:
+    description:
+      - The URL at which the Equinix Metal API answers, for example C(https://metal.example.org/metal/v1).
+      - There is no default. Equinix closed its own service on 2026-06-30, so every use names its endpoint.
+      - If not set, the environment variable E(METAL_API_URL) is used.
+    type: str
+  metal_auth_token:
+    description:
+      - The API token.
+      - If not set, the first of the environment variables E(METAL_AUTH_TOKEN), E(PACKET_AUTH_TOKEN) and E(PACKET_API_TOKEN) is used.
+    type: str
+    aliases: [api_token]
+  project_id:
+    description:
+      - The id (UUID) of the project.
+      - If not set, the first of the environment variables E(METAL_PROJECT_ID) and E(PACKET_PROJECT_ID) is used.
+    type: str
+  metal_api_timeout:
+    description:
+      - How many seconds one call of the API may take to connect, and then to answer.
+    type: float
+    default: 30
+  metal_api_tries:
+    description:
+      - How many times a call that is safe to repeat is sent before the module gives up.
+      - Calls that create something are never sent again blindly.
+    type: int
+    default: 5
+  metal_ca_file:
+    description:
+      - The path of a file with the certificates of the authorities that the endpoint's certificate is checked against.
+      - If not set, the environment variables E(SSL_CERT_FILE) and E(REQUESTS_CA_BUNDLE) are used, then those of the operating system.
+    type: path
+notes:
+  - The proxy named by the environment variables E(HTTPS_PROXY), E(HTTP_PROXY) and E(NO_PROXY) is used.
+  - Redirects are refused, because they would carry the token to another host.
+"""
