@@ -1,0 +1,118 @@
+# Copyright (c) 2026, nixmetal.builders contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# The lab image: a diskless Linux with sshd and Nix, made by Nix alone from files of Debian packages: no network, no nixpkgs,
+# no cache. packages.txt names the packages; the role lab downloads them with their dependencies.
+#
+#   nix-build nix/lab --argstr packages DIRECTORY --arg authorizedKeys '[ "ssh-ed25519 AAAA..." ]'
+{
+  # A directory of NAME_VERSION_ARCHITECTURE.deb, as apt saves them.
+  packages,
+  # Public keys that may log in as root and as build.
+  authorizedKeys,
+  # Debian's busybox-static on the machine that evaluates: it unpacks the first package.
+  busybox ? "/bin/busybox",
+  system ? "x86_64-linux",
+  name ? "lab-image",
+  # Beside what the channel adds when the image is published.
+  kernelParams ? [
+    "panic=10"
+    "random.trust_cpu=on"
+  ],
+}:
+let
+  inherit (builtins) attrNames filter concatLists attrValues concatStringsSep;
+
+  static = builtins.path {
+    name = "static";
+    path = /. + dirOf busybox;
+    filter = path: _: baseNameOf path == "busybox";
+  };
+  chosen = import ./packages.nix;
+  debian = import ./debian.nix {
+    inherit system;
+    packages = /. + packages;
+    busybox = static;
+  };
+  inherit (debian) files matches unpack;
+
+  layer =
+    name: debs:
+    unpack {
+      inherit name debs;
+      script = ./layer.sh;
+    };
+  grouped = concatLists (attrValues chosen.groups);
+  layers = {
+    "10-libraries" = layer "libraries" (filter (file: !matches (grouped ++ chosen.omitted) file) files);
+    "90-settings" = unpack {
+      name = "settings";
+      debs = [ ];
+      script = ./settings.sh;
+      rootfs = ./rootfs;
+      phoneHome = ../lib/phone-home.sh;
+      authorizedKeys = concatStringsSep "\n" authorizedKeys;
+    };
+  }
+  // builtins.mapAttrs (group: patterns: layer group (filter (matches patterns) files)) chosen.groups;
+
+  kernel = unpack {
+    name = "kernel";
+    debs = filter (matches [ chosen.kernel ]) files;
+    script = ./kernel.sh;
+    modules = chosen.kernelModules;
+    init = ./stage-1.sh;
+  };
+
+  tools = {
+    shell = [
+      "${static}/busybox"
+      "sh"
+    ];
+    path = "";
+    cpio = "${toolsTree}/bin/cpio";
+    mksquashfs = "${toolsTree}/bin/mksquashfs";
+  };
+  toolsTree = unpack {
+    name = "tools";
+    debs = filter (matches chosen.tools) files;
+    script = ./tools.sh;
+  };
+
+  segments = import ../lib/segments.nix {
+    inherit system tools;
+    # Quick to build and, under software emulation, quick to boot.
+    compression = "-comp zstd -Xcompression-level 3";
+  };
+  segment =
+    name:
+    segments.cut {
+      inherit name;
+      tree = layers.${name};
+    };
+in
+import ../lib/image.nix { inherit system tools; } {
+  inherit name kernelParams;
+  kernel = "${kernel}/vmlinuz";
+  initrds = [
+    {
+      name = "initrd-00-stage-1";
+      pieces = [
+        (segments.archive {
+          name = "stage-1";
+          tree = "${kernel}/initrd";
+        })
+      ];
+    }
+    {
+      name = "initrd-10-system";
+      pieces = map segment (filter (name: name != "90-settings") (attrNames layers));
+    }
+    # By itself: what an operator changes most.
+    {
+      name = "initrd-90-settings";
+      pieces = [ (segment "90-settings") ];
+    }
+  ];
+}

@@ -1,0 +1,44 @@
+# Copyright (c) 2026, nixmetal.builders contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# The groups that the image's Debian packages are cut into, by regular expressions over package names. What is in no group and
+# not omitted is in "10-libraries". A group is one segment: what changes together, or seldom, stands together.
+{
+  # Loaded in this order by stage 1: virtio by PCI, network, then what mounts the segments.
+  kernelModules = [
+    "virtio_ring"
+    "virtio"
+    "virtio_pci_legacy_dev"
+    "virtio_pci_modern_dev"
+    "virtio_pci"
+    "failover"
+    "net_failover"
+    "virtio_net"
+    "loop"
+    "squashfs"
+    "overlay"
+    "qemu_fw_cfg"
+    "virtio-rng"
+  ];
+
+  kernel = "linux-image-[0-9].*";
+
+  groups = {
+    "20-ssh" = [ "openssh-.*" "curl" ];
+    "30-nix" = [ "nix-bin" "libboost-.*" "libsodium.*" "libcpuid.*" "libseccomp.*" "libgc1" ];
+  };
+
+  # Build tools and their libraries.
+  tools = [ "squashfs-tools" "cpio" "libc6" "zlib1g" "liblzma5" "liblzo2-2" "liblz4-1" "libzstd1" "libgcc-s1" ];
+
+  # What only maintainer scripts, package managers and disks need; busybox stands in for the basic commands.
+  omitted = [
+    "linux-.*" "initramfs-tools.*" "klibc-utils" "libklibc" "kmod" "udev" "logsave" "libblkid1" "linux-base"
+    "perl.*" "libperl.*" ".*-perl" "usrmerge" "libgdbm.*" "libdb5.*"
+    "dpkg" "debconf" "tar" "coreutils" "bzip2" "xz-utils" "procps" "passwd" "adduser" "cpio" "squashfs-tools" "ucf"
+    "ca-certificates" "openssl" "sensible-utils" "lsb-base" "init-system-helpers" "sysvinit-utils" "runit-helper"
+    "readline-common" "gcc-.*-base" "libpam-.*" "libaudit-common" "libsemanage-common" "libtirpc-common" "libsepol.*"
+    "libsemanage.*" "libproc2.*" "liblzo2-2" "libncursesw6"
+  ];
+}

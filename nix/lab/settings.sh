@@ -1,0 +1,24 @@
+#!/bin/sh
+# Copyright (c) 2026, nixmetal.builders contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Sourced by unpack.sh. Environment: rootfs, phoneHome, authorizedKeys (lines). Output: the uppermost layer.
+cp -r "$rootfs" "$out"
+chmod -R u+w "$out"
+cp "$phoneHome" "$out/etc/nixmetal/phone-home"
+printf '%s\n' "$authorizedKeys" >"$out/etc/nixmetal/authorized_keys"
+chmod 755 "$out"/etc/nixmetal/start "$out"/etc/nixmetal/announce "$out"/etc/nixmetal/udhcpc "$out"/etc/nixmetal/phone-home
+
+cd "$out"
+mkdir -p dev home nix proc root run sys tmp usr/bin usr/sbin var/log
+ln -s ../run var/run
+for directory in bin sbin lib lib64; do
+  ln -s "usr/$directory" "$directory"
+done
+# Commands that packages bring lie in the same /usr/bin and go before busybox's: applets they have are not linked.
+for applet in $("$busybox" --list); do
+  ln -s /usr/bin/busybox "usr/bin/$applet"
+done
+rm usr/bin/busybox
+ln -s /usr/bin/busybox usr/sbin/init

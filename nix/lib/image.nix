@@ -1,0 +1,30 @@
+# Copyright (c) 2026, nixmetal.builders contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# The image directory (docs/contracts/image-manifest.schema.json): kernel, initrds, manifest.json and a netboot.ipxe with
+# relative names, so that the directory also boots when it is simply copied to a web root.
+{ system, tools }:
+{
+  name,
+  # The file to boot.
+  kernel,
+  # Initrds in boot order: { name, pieces }, each piece one archive of segments.nix.
+  initrds,
+  # Without nixmetal.image, which is this output's own name and is added when the script is written.
+  kernelParams ? [ ],
+}:
+let
+  step = import ./step.nix { inherit system tools; };
+  initrdLine = initrd: builtins.concatStringsSep " " ([ initrd.name ] ++ map toString initrd.pieces);
+in
+step {
+  inherit name kernel kernelParams;
+  script = ./image.sh;
+  imageSystem = system;
+  kernelParamsJson = builtins.toJSON kernelParams;
+  # One line per initrd: its name, then its pieces.
+  initrds = builtins.concatStringsSep "\n" (map initrdLine initrds);
+  manifestWriter = ./manifest.sh;
+  scriptWriter = ./netboot-script.sh;
+}

@@ -1,0 +1,36 @@
+#!/bin/sh
+# Copyright (c) 2026, nixmetal.builders contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# write_manifest: the manifest on standard output, one file a line. Sourced by image.sh.
+# Reads: image_id, imageSystem, kernelParamsJson, kernel, initrds, out. Names and sizes need no JSON quoting: digits, hex, store names.
+
+digest_of() {
+  set -- $(sha256sum "$1") # the digest and the name
+  printf '%s' "$1"
+}
+
+# measure FILE: "size": ..., "sha256": ...
+measure() {
+  printf '"size": %s, "sha256": "%s"' "$(stat -L -c %s "$1")" "$(digest_of "$1")"
+}
+
+pieces_of() {
+  separator=
+  for piece in "$@"; do
+    printf '%s{%s}' "$separator" "$(measure "$piece")"
+    separator=', '
+  done
+}
+
+write_manifest() {
+  printf '{\n  "schema": 1,\n  "image_id": "%s",\n  "system": "%s",\n' "$image_id" "$imageSystem"
+  printf '  "kernel_params": %s,\n  "files": [\n' "$kernelParamsJson"
+  printf '    {"name": "kernel", "role": "kernel", %s}' "$(measure "$out/kernel")"
+  printf '%s\n' "$initrds" | while read -r name pieces; do
+    # shellcheck disable=SC2086 # store paths hold no spaces
+    printf ',\n    {"name": "%s", "role": "initrd", %s, "pieces": [%s]}' "$name" "$(measure "$out/$name")" "$(pieces_of $pieces)"
+  done
+  printf '\n  ]\n}\n'
+}
