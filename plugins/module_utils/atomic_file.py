@@ -66,16 +66,19 @@ def rename(source: str, destination: str) -> None:
     sync_directory(os.path.dirname(os.path.abspath(destination)))
 
 
-def write_atomic(path: str, content: bytes, mode: int = 0o644) -> None:
-    """Replace a file: a reader sees the old contents or the new ones, also after a crash."""
+def write_atomic(path: str, content: bytes, mode: int = 0o644, scratch: str | None = None) -> None:
+    """Replace a file: a reader sees the old contents or the new ones, also after a crash.
+
+    It is made in the directory scratch (default: beside the path), which must be on the same file system.
+    """
     directory, name = os.path.split(os.path.abspath(path))
-    scratch = tempfile.mkdtemp(prefix=f".{name}.", dir=directory)
-    temporary = os.path.join(scratch, name)
+    folder = tempfile.mkdtemp(prefix=f".{name}.", dir=scratch or directory)
+    temporary = os.path.join(folder, name)
     try:
         write_new(temporary, content, mode)
         rename(temporary, path)
     finally:
-        _discard(temporary, scratch)
+        _discard(temporary, folder)
 
 
 def replace_symlink(path: str, target: str, scratch: str | None = None) -> None:

@@ -1,0 +1,48 @@
+# Copyright (c) 2026, nixmetal.builders contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What differs between two releases, in the words an operator reads in a diff."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+
+def describe(release_id: str, document: dict[str, Any] | None) -> dict[str, Any]:
+    """A release in a few lines; of one whose manifest is lost only the id is known."""
+    if document is None:
+        return {"release_id": release_id}
+    files = document.get("files", [])
+    settings = document.get("release", {})
+    return {
+        "release_id": release_id,
+        "image_id": document.get("image_id"),
+        "kernel_params": [*document.get("kernel_params", []), *settings.get("kernel_params", [])],
+        "base_url": settings.get("base_url"),
+        "url_style": settings.get("url_style"),
+        "files": {file["name"]: f"{file['role']} {file['size']} {file['sha256']}" for file in files},
+        "bytes": sum(file["size"] for file in files),
+    }
+
+
+def bytes_added(before: dict[str, Any], after: dict[str, Any]) -> int:
+    """Bytes of the blobs that the release before did not use."""
+    known = {text.split()[2] for text in before.get("files", {}).values()}
+    sizes = {digest: int(size) for _role, size, digest in map(str.split, after["files"].values())}
+    return sum(size for digest, size in sizes.items() if digest not in known)
+
+
+def as_diff(channel: str, before: dict[str, Any], after: dict[str, Any]) -> dict[str, str]:
+    """The form in which Ansible shows a difference."""
+    return {
+        "before_header": f"channel {channel} (release {before.get('release_id', 'none')})",
+        "after_header": f"channel {channel} (release {after['release_id']})",
+        "before": _text(before),
+        "after": _text(after),
+    }
+
+
+def _text(description: dict[str, Any]) -> str:
+    return json.dumps(description, indent=2) + "\n" if description else ""

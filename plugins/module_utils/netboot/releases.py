@@ -1,0 +1,111 @@
+# Copyright (c) 2026, nixmetal.builders contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A release: a manifest and the script that boots it, under a name that is a digest over both."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from typing import Any, NamedTuple
+
+from ansible_collections.nixmetal.builders.plugins.module_utils.atomic_file import (
+    make_directories,
+    rename,
+    sync_directory,
+    write_atomic,
+    write_new,
+)
+
+from .command_line import command_line
+from .manifest import Manifest, canonical
+from .script import NO_RELEASE_ID, SCRIPT_NAME, addresses, blobs_url, render
+
+MANIFEST_NAME = "manifest.json"
+
+
+class Settings(NamedTuple):
+    """What a channel adds to an image."""
+
+    channel: str
+    base_url: str
+    url_style: str
+    kernel_params: tuple[str, ...]
+
+    def document(self) -> dict[str, Any]:
+        """What the release's manifest says of it."""
+        return {**self._asdict(), "kernel_params": list(self.kernel_params)}
+
+
+class Release(NamedTuple):
+    """A release in memory."""
+
+    release_id: str
+    manifest: Manifest
+    settings: Settings
+    command_line: str
+    document: dict[str, Any]
+    contents: dict[str, bytes]
+
+
+def release_path(root: str, channel: str, release_id: str) -> str:
+    """The release's directory."""
+    return os.path.join(root, "releases", channel, release_id)
+
+
+def make_release(manifest: Manifest, settings: Settings) -> Release:
+    """The release of an image in a channel. The same image and settings always make the same one.
+
+    The script names the release id, so the id is the digest over manifest and script with 32 zeros in its place.
+    """
+    line = command_line(manifest, settings.kernel_params, blobs_url(settings.base_url))
+    where = addresses(settings.base_url, settings.channel, settings.url_style)
+    document = {**manifest.document, "release": settings.document()}
+    text = canonical(document)
+    draft = render(manifest, settings.channel, NO_RELEASE_ID, line, where)
+    release_id = hashlib.sha256(text + draft).hexdigest()[:32]
+    script = render(manifest, settings.channel, release_id, line, where)
+    return Release(release_id, manifest, settings, line, document, {MANIFEST_NAME: text, SCRIPT_NAME: script})
+
+
+def is_written(root: str, release: Release) -> bool:
+    """True when the release's directory holds exactly its files."""
+    folder = release_path(root, release.settings.channel, release.release_id)
+    return all(_read(os.path.join(folder, name)) == content for name, content in release.contents.items())
+
+
+def write_release(root: str, scratch: str, release: Release) -> None:
+    """Write the release's directory under its final name, whole. What was changed in an existing one is put right."""
+    folder = release_path(root, release.settings.channel, release.release_id)
+    if os.path.isdir(folder):
+        for name, content in release.contents.items():
+            if _read(os.path.join(folder, name)) != content:
+                write_atomic(os.path.join(folder, name), content, scratch=scratch)
+        return
+    draft = os.path.join(scratch, release.release_id)
+    make_directories(draft)
+    for name, content in release.contents.items():
+        write_new(os.path.join(draft, name), content)
+    sync_directory(draft)
+    make_directories(os.path.dirname(folder))
+    rename(draft, folder)
+
+
+def read_manifest_of(root: str, channel: str, release_id: str) -> dict[str, Any] | None:
+    """The manifest document of a release that was published before; None when it cannot be read any more."""
+    text = _read(os.path.join(release_path(root, channel, release_id), MANIFEST_NAME))
+    try:
+        document = json.loads(text or b"null")
+    except ValueError:
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _read(path: str) -> bytes | None:
+    try:
+        with open(path, "rb") as stream:
+            return stream.read()
+    except FileNotFoundError:
+        return None

@@ -1,0 +1,229 @@
+#!/usr/bin/python
+# Copyright (c) 2026, nixmetal.builders contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: netboot_release
+short_description: Publish a netboot image as the release of a channel
+version_added: 0.1.0
+author:
+  - nixmetal.builders contributors (@nixmetal)
+description:
+  - Makes an image whose files are in the blob store of a web root the release that machines boot at
+    C(BASE_URL/CHANNEL/netboot.ipxe).
+  - Verifies first that every blob is there with its right size and SHA-256. A blob that was verified before and not
+    touched since is not read again.
+  - Writes C(ROOT/releases/CHANNEL/RELEASE_ID/) with C(manifest.json) and C(netboot.ipxe), flushes it to the disk and
+    then turns the link C(ROOT/CHANNEL) with one C(rename(2)). Whoever fetches from the channel meanwhile gets the old
+    release or the new one, and after a crash or a power cut one of them is active, whole.
+  - The release id is the first 32 hexadecimal digits of the SHA-256 over manifest and script (with zeros where the
+    script names the id itself), so the same image with the same settings is the same release, and publishing it again
+    changes nothing.
+  - Each turn of a link is a line in C(ROOT/.state/history/CHANNEL.jsonl).
+  - Writers take turns by a lock on the store.
+attributes:
+  check_mode:
+    support: full
+    details:
+      - Blobs that are not there are listed in RV(missing_blobs) with a warning, because the stream that brings them
+        did not run either. A blob that is there is verified.
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+options:
+  root:
+    description:
+      - Directory on the host that the web server serves. It must exist.
+    type: path
+    required: true
+  channel:
+    description:
+      - Name of the channel, a directory below the web root.
+      - Up to 100 letters, digits, C(.), C(_) and C(-), beginning with a letter or a digit; not C(blobs) or C(releases).
+    type: str
+    required: true
+  image_id:
+    description:
+      - Image to publish, whose manifest M(nixmetal.builders.artifact_stream) has put into C(ROOT/.state/staging/IMAGE_ID/).
+    type: str
+  manifest:
+    description:
+      - Manifest of the image to publish, in place of a staged one.
+    type: dict
+  base_url:
+    description:
+      - Address at which machines find the web root, C(http://) or C(https://), without user, query or fragment.
+    type: str
+    required: true
+  kernel_params:
+    description:
+      - Kernel parameters that this channel adds to those of the image, each a list entry. The last one of a name wins.
+      - A value with spaces stands in double quotes, C(name="a b"). C(initrd), C(nixmetal.image) and C(nixmetal.blobs) are
+        set by the release itself. C(${) is refused, because iPXE would replace it.
+      - The whole command line may take 2048 bytes (1024 on C(riscv64-linux)).
+    type: list
+    elements: str
+    default: []
+  url_style:
+    description:
+      - V(relative) makes a script that works wherever the web root is reached; V(absolute) writes O(base_url) into it, which
+        a script needs that is handed to iPXE other than from its channel's URL.
+    type: str
+    choices:
+      - relative
+      - absolute
+    default: relative
+  lock_timeout:
+    description:
+      - Seconds to wait for another writer to end.
+    type: float
+    default: 60
+extends_documentation_fragment:
+  - nixmetal.builders.attributes
+seealso:
+  - module: nixmetal.builders.artifact_stream
+"""
+
+EXAMPLES = r"""
+- name: Publish the image that was streamed to this host
+  nixmetal.builders.netboot_release:
+    root: /srv/netboot
+    channel: hydra-x86_64-linux
+    image_id: 3vlh8xfcb0ml5ixd3aqa35vdb2xv8ch0-netboot
+    base_url: https://netboot.example.org
+    kernel_params:
+      - console=ttyS1,115200n8
+"""
+
+RETURN = r"""
+release_id:
+  description: The release that is active in the channel now.
+  returned: success
+  type: str
+  sample: 5f0c1b0a3d9e47c2b1c8a6f0d2e4b7a9
+image_id:
+  description: The image that it boots.
+  returned: success
+  type: str
+  sample: 3vlh8xfcb0ml5ixd3aqa35vdb2xv8ch0-netboot
+url:
+  description: What a machine boots.
+  returned: success
+  type: str
+  sample: https://netboot.example.org/hydra-x86_64-linux/netboot.ipxe
+previous_release_id:
+  description: The release that was active before; null when the channel is new.
+  returned: success
+  type: str
+  sample: null
+kernel_params:
+  description: The parameters of the image and of the channel, in their order.
+  returned: success
+  type: list
+  elements: str
+  sample: [init=/nix/store/3vlh8xfcb0ml5ixd3aqa35vdb2xv8ch0-nixos/init, "console=ttyS1,115200n8"]
+command_line:
+  description: The whole kernel command line of the release.
+  returned: success
+  type: str
+  sample: initrd=initrd-00-base nixmetal.image=3vlh8xfcb0ml5ixd3aqa35vdb2xv8ch0-netboot console=ttyS1,115200n8
+bytes:
+  description: Bytes of all files of the image.
+  returned: success
+  type: int
+  sample: 1139802112
+bytes_added:
+  description: Bytes of those blobs that the release before did not use.
+  returned: success
+  type: int
+  sample: 56990105
+missing_blobs:
+  description: Names of the files whose blobs are not in the store. Never anything in a real run, which fails instead.
+  returned: success
+  type: list
+  elements: str
+  sample: []
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.difference import as_diff, bytes_added
+from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.errors import NetbootError
+from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.manifest import check_manifest
+from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.names import check_base_url, check_channel
+from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.publish import (
+    Publication,
+    publish,
+    staged_manifest,
+)
+from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.releases import Settings
+
+ARGUMENTS = {
+    "root": {"type": "path", "required": True},
+    "channel": {"type": "str", "required": True},
+    "image_id": {"type": "str"},
+    "manifest": {"type": "dict"},
+    "base_url": {"type": "str", "required": True},
+    "kernel_params": {"type": "list", "elements": "str", "default": []},
+    "url_style": {"type": "str", "choices": ["relative", "absolute"], "default": "relative"},
+    "lock_timeout": {"type": "float", "default": 60},
+}
+
+
+def run(params: dict[str, Any], check_mode: bool) -> Publication:
+    """Publish what the arguments say."""
+    settings = Settings(
+        check_channel(params["channel"]),
+        check_base_url(params["base_url"]),
+        params["url_style"],
+        tuple(params["kernel_params"]),
+    )
+    root = params["root"].rstrip("/") or "/"
+    if params["manifest"] is None:
+        manifest = staged_manifest(root, params["image_id"])
+    else:
+        manifest = check_manifest(params["manifest"], "manifest")
+    return publish(root, manifest, settings, check_mode, params["lock_timeout"])
+
+
+def result(done: Publication) -> dict[str, Any]:
+    """What the module returns."""
+    return {
+        "changed": done.changed,
+        "release_id": done.release.release_id,
+        "image_id": done.release.manifest.image_id,
+        "url": done.url,
+        "previous_release_id": done.previous_release_id,
+        "kernel_params": done.after["kernel_params"],
+        "command_line": done.release.command_line,
+        "bytes": done.after["bytes"],
+        "bytes_added": bytes_added(done.before, done.after),
+        "missing_blobs": [file.name for file in done.missing],
+        "diff": as_diff(done.release.settings.channel, done.before, done.after),
+    }
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec=ARGUMENTS,
+        mutually_exclusive=[("image_id", "manifest")],
+        required_one_of=[("image_id", "manifest")],
+        supports_check_mode=True,
+    )
+    try:
+        done = run(module.params, module.check_mode)
+    except NetbootError as error:
+        module.fail_json(msg=str(error))
+    if done.missing:
+        module.warn(f"{len(done.missing)} blobs of the image are not on this host yet; the stream has to bring them.")
+    module.exit_json(**result(done))
+
+
+if __name__ == "__main__":
+    main()
