@@ -6,6 +6,10 @@
 PYTHON ?=
 export PYTHON
 
+# make molecule SCENARIO=<name> runs one scenario.
+SCENARIO ?=
+export SCENARIO
+
 STAGES := lint sanity units integration molecule loop
 
 .DEFAULT_GOAL := help

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import os
+
 from commands import CACHE, CHECKOUT, TOOLS, environment, run
 from outcome import Outcome
 
@@ -20,7 +22,7 @@ def molecule() -> Outcome:
         ANSIBLE_COLLECTIONS_PATH=str(CHECKOUT / ".collections"),
         MOLECULE_GLOB=str(FOLDER / "*" / "molecule.yml"),
     )
-    for scenario in sorted(FOLDER.glob("*/molecule.yml")):
+    for scenario in sorted(FOLDER.glob(f"{os.environ.get('SCENARIO') or '*'}/molecule.yml")):
         name = scenario.parent.name
         print(f"--- molecule test {name}")
         code = run([str(TOOLS / "molecule"), "test", "--scenario-name", name], env, CHECKOUT / "extensions")
