@@ -14,8 +14,6 @@ import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from ansible_collections.nixmetal.builders.plugins.module_utils.atomic_file import make_directories
-
 from .blobs import check_blobs, refuse_missing
 from .channels import activate, active_release, link_age
 from .difference import describe
@@ -127,7 +125,7 @@ def _scratch(root: str) -> Iterator[str]:
     """A directory on the store's file system for what is not yet whole; whoever holds the lock owns it."""
     path = os.path.join(root, ".state", "publishing")
     shutil.rmtree(path, ignore_errors=True)
-    make_directories(path, 0o700)
+    os.mkdir(path, 0o700)
     try:
         yield path
     finally:
