@@ -15,6 +15,8 @@ from follow import follow
 from outcome import Outcome
 
 HOME = CACHE / "home"
+SANITY_STARTED = r"^Running sanity test (.+)$"
+INTEGRATION_STARTED = r"^Running ([\w-]+) integration test (?:role|script)"
 
 GET_PIP = '''"""Stands in for get-pip: ansible-test would download it. Written by tests/stages."""
 
@@ -31,16 +33,16 @@ def sanity() -> Outcome:
     outcome = Outcome("sanity")
     code, output = _ansible_test("sanity", "--venv")
     outcome.skipped = len(re.findall(r"^WARNING: Skipping sanity test", output, re.MULTILINE))
-    return _count(outcome, code, output, r"^Running sanity test (.+)$")
+    return count(outcome, code, output, SANITY_STARTED)
 
 
 def integration() -> Outcome:
     """Every target under tests/integration/targets, each run as a playbook on the localhost."""
     code, output = _ansible_test("integration", "--local", "--continue-on-error")
-    return _count(Outcome("integration"), code, output, r"^Running ([\w-]+) integration test (?:role|script)")
+    return count(Outcome("integration"), code, output, INTEGRATION_STARTED)
 
 
-def _count(outcome: Outcome, code: int, output: str, started: str) -> Outcome:
+def count(outcome: Outcome, code: int, output: str, started: str) -> Outcome:
     """Reads what ran, and the list of failures with which ansible-test ends."""
     for block in re.findall(r"listed below \(out of \d+\) failed\..*\n((?:(?!FATAL|ERROR|WARNING).+\n)+)", output):
         for name in block.splitlines():
