@@ -22,11 +22,11 @@ def name_of(path: Path) -> str:
 
 
 def examples(kind: str) -> list[Any]:
-    found = []
-    for schema in SCHEMAS:
-        for example in sorted((CONTRACTS / "examples" / name_of(schema) / kind).glob("*.json")):
-            found.append(pytest.param(schema, example, id=f"{name_of(schema)}/{example.stem}"))
-    return found
+    return [
+        pytest.param(schema, example, id=f"{name_of(schema)}/{example.stem}")
+        for schema in SCHEMAS
+        for example in sorted((CONTRACTS / "examples" / name_of(schema) / kind).glob("*.json"))
+    ]
 
 
 def validator(schema: Path) -> jsonschema.Draft202012Validator:

@@ -1,0 +1,49 @@
+# Copyright (c) 2026, nixmetal.builders contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Filters between builder facts and the files that Nix, Hydra and OpenSSH read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.errors import FleetError
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.facts import facts_of
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.known_hosts import known_hosts_lines
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.machines import machines_plan
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.machines_hydra import parse_hydra_machines
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.machines_nix import parse_nix_machines
+from ansible_collections.nixmetal.builders.plugins.plugin_utils.fleet_filters import for_operators
+
+Hosts = Iterable[Mapping[str, Any]]
+PARSERS: dict[str, Callable[[str], Iterable[Any]]] = {"nix": parse_nix_machines, "hydra": parse_hydra_machines}
+
+
+def nix_machines_plan(hosts: Hosts, ssh_key: str, scheme: str = "") -> dict[str, Any]:
+    return machines_plan([facts_of(host) for host in hosts], ssh_key, scheme)
+
+
+def nix_machines_parse(text: str, parser: str = "nix") -> list[dict[str, Any]]:
+    if parser not in PARSERS:
+        raise FleetError(f"parser {parser!r} is not one of {', '.join(PARSERS)}")
+    rows = (row._asdict() for row in PARSERS[parser](text))
+    return [
+        {name: sorted(value) if isinstance(value, frozenset) else value for name, value in row.items()} for row in rows
+    ]
+
+
+def known_hosts(hosts: Hosts) -> list[str]:
+    return known_hosts_lines(facts_of(host) for host in hosts)
+
+
+class FilterModule:
+    """What Ansible asks for."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        return {
+            "nix_machines_plan": for_operators(nix_machines_plan),
+            "nix_machines_parse": for_operators(nix_machines_parse),
+            "known_hosts_lines": for_operators(known_hosts),
+        }

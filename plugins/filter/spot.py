@@ -1,0 +1,41 @@
+# Copyright (c) 2026, nixmetal.builders contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Filters of role spot_fleet: what the declaration says, what it costs, what would be done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.bids import bids_problems
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.spot_plan import spot_plan
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.spot_table import plan_lines, summary_lines
+from ansible_collections.nixmetal.builders.plugins.plugin_utils.fleet_filters import for_operators
+
+Json = Mapping[str, Any]
+
+
+def spot_fleet_problems(bids: Any, channels: Any, fleet: Any, ceiling: Any) -> list[str]:
+    return bids_problems(bids, channels, fleet, ceiling)
+
+
+def spot_fleet_plan(bids: Sequence[Json], providers: Json, channels: Sequence[Json], ceiling: Any) -> dict[str, Any]:
+    return spot_plan(bids, providers, channels, ceiling)
+
+
+def spot_fleet_table(plan: Json) -> list[str]:
+    return plan_lines(plan)
+
+
+def spot_fleet_summary(plan: Json, results: Sequence[Json], check_mode: bool = False) -> list[str]:
+    return summary_lines(plan, results, check_mode)
+
+
+class FilterModule:
+    """What Ansible asks for."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        functions = (spot_fleet_problems, spot_fleet_plan, spot_fleet_table, spot_fleet_summary)
+        return {function.__name__: for_operators(function) for function in functions}

@@ -1,0 +1,106 @@
+# Copyright (c) 2026, nixmetal.builders contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""From builder facts to the machines file and known_hosts of a coordinator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.errors import FleetError
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.known_hosts import known_hosts_lines
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.machines_file import (
+    MachineRow,
+    encoded_key,
+    render_file,
+    render_row,
+)
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.machines_hydra import parse_hydra_machines
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.machines_nix import parse_nix_machines
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.selection import Excluded, select
+
+SCHEMES = ("", "ssh", "ssh-ng")
+DEFAULT_PORT = 22
+
+
+def machines_plan(builders: Sequence[Mapping[str, Any]], ssh_key: str, scheme: str = "") -> dict[str, Any]:
+    """Rows, the two files, who is left out and why, and whether an empty file would be known to be right."""
+    if scheme not in SCHEMES:
+        raise FleetError(f"scheme {scheme!r} is not one of {', '.join(map(repr, SCHEMES))}")
+    chosen = select(builders)
+    by_port = [facts for facts in chosen.included if facts["builder_port"] == DEFAULT_PORT]
+    rows = {facts["builder_id"]: machine_row(facts, ssh_key, scheme) for facts in by_port}
+    excluded = chosen.excluded + _other_ports(chosen.included)
+    text = render_file(list(rows.values()))
+    check_machines_file(text, list(rows.values()))
+    return {
+        "file": text,
+        "known_hosts": "".join(f"{line}\n" for line in known_hosts_lines(by_port)),
+        "rows": {name: render_row(row) for name, row in sorted(rows.items())},
+        "names": {name: row.name for name, row in sorted(rows.items())},
+        "included": sorted(rows),
+        "excluded": [item._asdict() for item in sorted(excluded)],
+        "empty_is_known": bool(builders) and not rows and all(item.known for item in excluded),
+    }
+
+
+def machine_row(facts: Mapping[str, Any], ssh_key: str, scheme: str = "") -> MachineRow:
+    """The row of a builder that was selected."""
+    return MachineRow(
+        user=facts["builder_user"],
+        address=facts["builder_address"],
+        systems=tuple(facts["builder_systems"]),
+        ssh_key=ssh_key,
+        max_jobs=facts["builder_max_jobs"],
+        speed_factor=facts["builder_speed_factor"],
+        features=tuple(facts["builder_features"]),
+        mandatory_features=tuple(facts["builder_mandatory_features"]),
+        host_key=facts["builder_host_key"],
+        scheme=scheme,
+    )
+
+
+def check_machines_file(text: str, rows: Sequence[MachineRow]) -> None:
+    """Reads the text back by Nix's and by the legacy Hydra's rules and compares it with what was meant."""
+    wanted = {row.name: row for row in rows}
+    for_nix, for_hydra = parse_nix_machines(text), parse_hydra_machines(text)
+    if len(for_nix) != len(for_hydra):
+        raise FleetError(f"Nix would read {len(for_nix)} machines and the legacy Hydra {len(for_hydra)}")
+    for nix, hydra in zip(for_nix, for_hydra):
+        row = wanted.pop(hydra.ssh_name, None)
+        if row is None:
+            raise FleetError(
+                f"the machines file names {hydra.ssh_name}, which nobody asked for or which stands there twice"
+            )
+        _compare(row, nix, hydra)
+    if wanted:
+        raise FleetError(f"the machines file lacks {', '.join(sorted(wanted))}")
+
+
+def _compare(row: MachineRow, nix: Any, hydra: Any) -> None:
+    for machine in (nix, hydra):
+        same = (
+            machine.systems == frozenset(row.systems)
+            and machine.ssh_key == row.ssh_key
+            and machine.max_jobs == row.max_jobs
+            and abs(machine.speed_factor - row.speed_factor) < 1e-6
+            and machine.mandatory_features == frozenset(row.mandatory_features)
+            and encoded_key(machine.host_key) == encoded_key(row.host_key)
+        )
+        if not same:
+            raise FleetError(f"the row of {row.name} would be read as {machine}")
+
+
+def _other_ports(included: Sequence[Mapping[str, Any]]) -> list[Excluded]:
+    """Ports other than 22 need an ssh_config alias (Nix takes no ssh://host:port); they are left out and said."""
+    ports = [
+        (facts["builder_id"], port)
+        for facts in included
+        for port in sorted({facts["builder_port"]} | {endpoint["port"] for endpoint in facts["builder_endpoints"]})
+        if port != DEFAULT_PORT
+    ]
+    return [
+        Excluded(name, f"endpoint on port {port} is left out: only port 22 is written", False) for name, port in ports
+    ]

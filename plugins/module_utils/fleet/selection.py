@@ -1,0 +1,81 @@
+# Copyright (c) 2026, nixmetal.builders contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Which builders take part in a machines file, and why each of the others does not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Callable, NamedTuple
+
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.facts import facts_problems, repeated
+
+Facts = Mapping[str, Any]
+
+
+class Excluded(NamedTuple):
+    """A machine left out. `known` tells a machine known to be out of service from one of which too little is known."""
+
+    id: str
+    reason: str
+    known: bool
+
+
+class Selection(NamedTuple):
+    """The machines of a reading, each in one of two lists."""
+
+    included: list[Facts]
+    excluded: list[Excluded]
+
+
+def _notice(facts: Facts) -> str | None:
+    spot = facts["builder_spot"]
+    return f"will be reclaimed at {spot['termination_time']}" if spot and spot["termination_time"] else None
+
+
+# Asked in this order; the first that answers gives the reason.
+OUT_OF_SERVICE: tuple[Callable[[Facts], str | None], ...] = (
+    lambda facts: None if facts["builder_state"] == "active" else f"state is {facts['builder_state']}",
+    lambda facts: "draining" if facts["builder_draining"] else None,
+    _notice,
+)
+NOT_KNOWN: tuple[Callable[[Facts], str | None], ...] = (
+    lambda facts: None if facts["builder_address"] else "no address",
+    lambda facts: None if facts["builder_host_key"] else "published no SSH host key since its last boot",
+    lambda facts: None if facts["builder_systems"] else "no system known: neither published nor in the plan table",
+    lambda facts: (
+        None if facts["builder_max_jobs"] else "number of jobs unknown: neither published nor in the plan table"
+    ),
+)
+
+
+def select(builders: Sequence[Facts]) -> Selection:
+    """Sorts out what must not be in a machines file; never raises for one machine's sake."""
+    included: list[Facts] = []
+    excluded: list[Excluded] = []
+    for facts in builders:
+        out = _why_not(facts)
+        if out:
+            excluded.append(out)
+        else:
+            included.append(facts)
+    shared = repeated(facts["builder_address"] for facts in included)
+    clash = [facts for facts in included if facts["builder_address"] in shared]
+    excluded += [
+        Excluded(facts["builder_id"], f"shares the address {facts['builder_address']}", False) for facts in clash
+    ]
+    return Selection([facts for facts in included if facts not in clash], sorted(excluded))
+
+
+def _why_not(facts: Facts) -> Excluded | None:
+    broken = facts_problems(facts)
+    name = str(facts.get("builder_id") or "(no builder_id)")
+    if broken:
+        return Excluded(name, f"bad facts: {'; '.join(broken[:3])}", False)
+    for questions, known in ((OUT_OF_SERVICE, True), (NOT_KNOWN, False)):
+        for question in questions:
+            reason = question(facts)
+            if reason:
+                return Excluded(name, reason, known)
+    return None

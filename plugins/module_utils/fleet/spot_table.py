@@ -1,0 +1,104 @@
+# Copyright (c) 2026, nixmetal.builders contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A spot plan as lines of text that fit a terminal of 80 columns, also when Ansible indents them."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+WIDTH = 74
+COLUMNS = (
+    ("bid", -11),
+    ("plan", -14),
+    ("metros", -8),
+    ("n", 3),
+    ("max", 7),
+    ("market", 7),
+    ("USD/h", 8),
+    ("USD/month", 9),
+)
+
+
+def plan_lines(plan: Mapping[str, Any]) -> list[str]:
+    """Table, totals, what will be done, and what else is live."""
+    lines = [_row([title for title, _width in COLUMNS]), _row(["-" * abs(width) for _title, width in COLUMNS])]
+    lines += [_bid_row(bid) for bid in plan["bids"]]
+    lines += _wrapped(
+        f"At most {plan['cost_usd_per_hour']:.2f} USD per hour, {plan['cost_usd_per_month']:.2f} USD per month of 730 hours; "
+        f"ceiling {plan['ceiling_usd_per_hour']:.2f} USD per hour."
+    )
+    for bid in plan["bids"]:
+        lines += _wrapped(_sentence(bid))
+    return lines + _others(plan)
+
+
+def summary_lines(plan: Mapping[str, Any], results: Sequence[Mapping[str, Any]], check_mode: bool) -> list[str]:
+    """What was made: request ids, machines, cost."""
+    lines: list[str] = []
+    for result in results:
+        bid, request = result["bid"], result["request_id"] or "not made: check mode"
+        lines += _wrapped(
+            f"{bid['name']}: request {request} in {bid['metro']}, {len(result['device_ids'])} of {bid['count']} machines"
+        )
+        lines += [f"  machine {device}" for device in result["device_ids"]]
+    verb = "would cost" if check_mode else "costs"
+    return lines + _wrapped(
+        f"The fleet {verb} at most {plan['cost_usd_per_hour'] + plan['undeclared_usd_per_hour']:.2f} USD per hour "
+        f"(ceiling {plan['ceiling_usd_per_hour']:.2f})."
+    )
+
+
+def _row(cells: Sequence[str]) -> str:
+    return " ".join(_cell(text, width) for text, (_title, width) in zip(cells, COLUMNS)).rstrip()
+
+
+def _cell(text: str, width: int) -> str:
+    room = abs(width)
+    cut = text if len(text) <= room else f"{text[: room - 1]}~"
+    return cut.ljust(room) if width < 0 else cut.rjust(room)
+
+
+def _bid_row(bid: Mapping[str, Any]) -> str:
+    price = "spot_price_usd_per_hour" if bid["kind"] == "spot" else "on_demand_price_usd_per_hour"
+    market = "-" if bid[price] is None else f"{bid[price]:.3f}"
+    return _row(
+        [
+            bid["name"],
+            bid["plan"],
+            ",".join(bid["metros"]),
+            str(bid["count"]),
+            f"{bid['max_bid_usd_per_hour']:.2f}",
+            market,
+            f"{bid['usd_per_hour']:.2f}",
+            f"{bid['usd_per_month']:.2f}",
+        ]
+    )
+
+
+def _sentence(bid: Mapping[str, Any]) -> str:
+    notes = "".join(f"; {note}" for note in bid["notes"])
+    if bid["action"] == "create":
+        return f"{bid['name']}: create a request for {bid['count']} {bid['plan']} in {bid['metro']}{notes}"
+    if bid["action"] == "keep":
+        return f"{bid['name']}: keep request {bid['request_id']} in {bid['metro']} ({len(bid['device_ids'])} machines){notes}"
+    return f"{bid['name']}: cannot be bought as declared"
+
+
+def _others(plan: Mapping[str, Any]) -> list[str]:
+    lines: list[str] = []
+    for request in plan["undeclared"]:
+        lines += _wrapped(
+            f"{request['name'] or request['id']}: live, ours, but declared by no bid (request {request['id']}); left as it is"
+        )
+    if plan["foreign"]:
+        ids = ", ".join(request["id"] for request in plan["foreign"])
+        lines += _wrapped(f"foreign requests, never touched: {ids}")
+    return lines
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH, subsequent_indent="  ", break_on_hyphens=False)
