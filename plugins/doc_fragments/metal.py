@@ -24,7 +24,7 @@ options:
   metal_auth_token:
     description:
       - The API token.
-      - If not set, the first of the environment variables E(METAL_AUTH_TOKEN), E(PACKET_AUTH_TOKEN) and E(PACKET_API_TOKEN) is used.
+      - If not set, the environment variables E(METAL_AUTH_TOKEN), E(PACKET_AUTH_TOKEN) and E(PACKET_API_TOKEN) are tried.
     type: str
     aliases: [api_token]
   project_id:
@@ -46,7 +46,8 @@ options:
   metal_ca_file:
     description:
       - The path of a file with the certificates of the authorities that the endpoint's certificate is checked against.
-      - If not set, the environment variables E(SSL_CERT_FILE) and E(REQUESTS_CA_BUNDLE) are used, then those of the operating system.
+      - If not set, the environment variables E(SSL_CERT_FILE) and E(REQUESTS_CA_BUNDLE) are tried.
+      - Without any, the authorities of the operating system are trusted.
     type: path
 notes:
   - The proxy named by the environment variables E(HTTPS_PROXY), E(HTTP_PROXY) and E(NO_PROXY) is used.

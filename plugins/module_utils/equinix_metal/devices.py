@@ -1,0 +1,75 @@
+# Copyright (c) 2026, nixmetal.builders contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The machines of a project, cut down to what is used: a raw answer holds fifty times as much, and the root password."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal import values
+from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.client import Client
+from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.errors import BadAnswer
+from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.paging import Reader
+
+UNKNOWN_STATE = "unknown"
+
+
+def read_devices(client: Client, tag: str | None = None, workers: int = 4) -> list[dict[str, Any]]:
+    """Every device of the project, or those with a tag, oldest first."""
+    path = f"/projects/{client.settings.project_id}/devices"
+    raw = Reader(client, workers).read(path, "devices", {"tag": tag} if tag else None)
+    devices = [lean(item, client.url(path)) for item in raw]
+    # The filter is asked for, and not relied upon.
+    chosen = [device for device in devices if tag is None or tag in device["tags"]]
+    return sorted(chosen, key=lambda device: (device["created_at"] or "", device["id"]))
+
+
+def lean(raw: dict[str, Any], url: str = "the API") -> dict[str, Any]:
+    """What is used of a device as the API gives it."""
+    device_id = values.text(raw.get("id"))
+    if device_id is None:
+        raise BadAnswer(f"{url} answered with a device that has no id.", 200, url)
+    return {
+        "id": device_id,
+        "short_id": values.text(raw.get("short_id")) or device_id.partition("-")[0],
+        "hostname": values.text(raw.get("hostname")),
+        "state": (values.text(raw.get("state")) or UNKNOWN_STATE).lower(),
+        "tags": values.texts(raw.get("tags")),
+        "plan": values.text(values.inner(raw, "plan", "slug")) or values.text(values.inner(raw, "plan", "name")),
+        "metro": _code(raw.get("metro")),
+        "facility": _code(raw.get("facility")),
+        "ipxe_script_url": values.text(raw.get("ipxe_script_url")),
+        "always_pxe": raw.get("always_pxe") is True,
+        "created_at": values.known_time(raw.get("created_at")),
+        "termination_time": values.known_time(raw.get("termination_time")),
+        "spot": raw.get("spot_instance") is True or raw.get("device_type") == "spot_instance",
+        "reservation_id": values.identifier(raw.get("hardware_reservation")),
+        "addresses": [
+            _address(item) for item in values.objects(raw.get("ip_addresses")) if values.text(item.get("address"))
+        ],
+    }
+
+
+def _code(place: Any) -> str | None:
+    code = values.text(values.inner(place, "code"))
+    return code.lower() if code else None
+
+
+def _address(item: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "address": item["address"],
+        "family": values.integer(item.get("address_family")) or (6 if ":" in item["address"] else 4),
+        "public": item.get("public") is True,
+        "management": item.get("management") is not False,
+    }
+
+
+def address_of(device: dict[str, Any], kind: str) -> str | None:
+    """The device's own address of a kind: public_ipv4, private_ipv4 or public_ipv6."""
+    family, public = (6 if kind.endswith("ipv6") else 4), kind.startswith("public")
+    fitting = [item for item in device["addresses"] if item["family"] == family and item["public"] is public]
+    # Addresses that are not for management were added by the user, for services.
+    fitting.sort(key=lambda item: not item["management"])
+    return str(fitting[0]["address"]) if fitting else None

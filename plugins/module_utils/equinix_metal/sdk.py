@@ -1,0 +1,81 @@
+# Copyright (c) 2026, nixmetal.builders contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The parts of the equinix-metal SDK that this collection stands on: its configuration, its client and its connections.
+
+The SDK's per-call classes are left aside. Their models lose fields (a bid's ipxe_script_url), and refuse whole answers for one
+unknown value, even after the thing that was asked for has been bought; and importing them is most of the SDK's start.
+
+`import equinix_metal` loads every model: 2 s of CPU, more than a module's whole work. So a module's own process loads just the
+client, behind packages whose __init__ has not run, and forgets those packages afterwards, so that whoever imports the SDK later
+gets it whole. A process that is shared with other plugins imports it whole in the first place.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import sys
+import types
+from typing import Any
+
+from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.errors import LibraryMissing
+
+PACKAGE = "equinix_metal"
+LIBRARY = "equinix-metal"
+
+
+class Sdk:
+    """The classes that are used, however they were loaded."""
+
+    def __init__(
+        self, api_client: types.ModuleType, configuration: types.ModuleType, exceptions: types.ModuleType
+    ) -> None:
+        self.api_client: Any = api_client.ApiClient
+        self.configuration: Any = configuration.Configuration
+        self.error: Any = exceptions.ApiException
+
+
+def load_whole() -> Sdk:
+    """Import the SDK as its authors meant it: for processes that others share."""
+    try:
+        importlib.import_module(PACKAGE)
+        return _load_parts()
+    except ImportError as error:
+        raise LibraryMissing(LIBRARY, str(error)) from error
+
+
+def load_lean() -> Sdk:
+    """Import the client alone: for a module's own process."""
+    if PACKAGE in sys.modules:
+        return load_whole()
+    specification = importlib.util.find_spec(PACKAGE)
+    if specification is None or not specification.submodule_search_locations:
+        raise LibraryMissing(LIBRARY, f"No module named '{PACKAGE}'")
+    _put_bare_packages(next(iter(specification.submodule_search_locations)))
+    try:
+        return _load_parts()
+    except ImportError as error:
+        raise LibraryMissing(LIBRARY, str(error)) from error
+    finally:
+        _forget_packages()
+
+
+def _load_parts() -> Sdk:
+    parts = [importlib.import_module(f"{PACKAGE}.{name}") for name in ("api_client", "configuration", "exceptions")]
+    return Sdk(*parts)
+
+
+def _put_bare_packages(directory: str) -> None:
+    for name, path in ((PACKAGE, directory), (PACKAGE + ".models", os.path.join(directory, "models"))):
+        package = types.ModuleType(name)
+        package.__path__ = [path]
+        sys.modules[name] = package
+    sys.modules[PACKAGE].models = sys.modules[PACKAGE + ".models"]  # type: ignore[attr-defined]
+
+
+def _forget_packages() -> None:
+    for name in [name for name in sys.modules if name == PACKAGE or name.startswith(PACKAGE + ".")]:
+        del sys.modules[name]

@@ -1,0 +1,107 @@
+# Copyright (c) 2026, nixmetal.builders contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""How the API is reached, checked before anything is sent: endpoint, token, project, time limits, certificates."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.errors import SettingError
+
+URL_NAMES = ("METAL_API_URL",)
+TOKEN_NAMES = ("METAL_AUTH_TOKEN", "PACKET_AUTH_TOKEN", "PACKET_API_TOKEN")
+PROJECT_NAMES = ("METAL_PROJECT_ID", "PACKET_PROJECT_ID")
+CA_FILE_NAMES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
+
+_PROJECT = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]*")
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """The checked settings. The token is left out of what is shown of them."""
+
+    url: str
+    token: str = dataclasses.field(repr=False)
+    project_id: str = ""
+    timeout: float = 30.0
+    tries: int = 5
+    ca_file: str | None = None
+
+
+def from_options(options: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
+    """Settings from the options of a module or plugin, which have looked into the environment already."""
+    return Settings(
+        url=_url(_text(options, "metal_api_url")),
+        token=_token(_text(options, "metal_auth_token")),
+        project_id=_project(_text(options, "project_id")),
+        timeout=_positive(options, "metal_api_timeout", 30.0),
+        tries=max(1, int(options.get("metal_api_tries") or 5)),
+        ca_file=_ca_file(_text(options, "metal_ca_file"), environment),
+    )
+
+
+def _text(options: Mapping[str, Any], name: str) -> str:
+    value = options.get(name)
+    return "" if value is None else str(value).strip()
+
+
+def _missing(what: str, option: str, variables: tuple[str, ...]) -> SettingError:
+    return SettingError(f"{what} is not set: set the option {option} or the environment variable {variables[0]}.")
+
+
+def _url(value: str) -> str:
+    if not value:
+        raise _missing("The URL of the Equinix Metal API", "metal_api_url", URL_NAMES)
+    try:
+        parts = urlsplit(value)
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        sound = False
+    if not sound:
+        raise SettingError(f"metal_api_url is not a URL such as https://metal.example.org/metal/v1: {value}")
+    if parts.username is not None or parts.password is not None:
+        raise SettingError("metal_api_url must not hold a user name or password; the token goes into metal_auth_token.")
+    if parts.query or parts.fragment:
+        raise SettingError(f"metal_api_url must end with its path, without a query or a fragment: {value}")
+    return value.rstrip("/")
+
+
+def _token(value: str) -> str:
+    if not value:
+        raise _missing("The API token", "metal_auth_token", TOKEN_NAMES)
+    if not value.isascii() or not value.isprintable() or " " in value:
+        raise SettingError("metal_auth_token holds characters that no token has, such as spaces or line breaks.")
+    return value
+
+
+def _project(value: str) -> str:
+    if not value:
+        raise _missing("The project", "project_id", PROJECT_NAMES)
+    if not _PROJECT.fullmatch(value):
+        raise SettingError(f"project_id is not the id (UUID) of a project: {value}")
+    return value
+
+
+def _positive(options: Mapping[str, Any], name: str, default: float) -> float:
+    value = options.get(name)
+    number = default if value is None else float(value)
+    if not 0 < number <= 3600:
+        raise SettingError(f"{name} must be more than 0 and at most 3600 seconds, not {number:g}.")
+    return number
+
+
+def _ca_file(value: str, environment: Mapping[str, str]) -> str | None:
+    named = [("metal_ca_file", value)] + [(name, environment.get(name, "")) for name in CA_FILE_NAMES]
+    for name, path in named:
+        if path:
+            if not os.path.isfile(path):
+                raise SettingError(f"{name} names {path}, which is not a file.")
+            return path
+    return None

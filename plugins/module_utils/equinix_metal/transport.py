@@ -1,0 +1,153 @@
+# Copyright (c) 2026, nixmetal.builders contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""One call of the API, sent once through the SDK's client: the raw answer, or why there is none.
+
+Redirects are refused, because the SDK would follow them to another host with the token. The SDK's own tries are off: it repeats
+calls by rules of its own, and each time-out would count four times.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import time
+import urllib.request
+from collections.abc import Mapping
+from typing import Any, Callable, Protocol
+from urllib.parse import urlsplit
+
+from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.sdk import Sdk
+from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.settings import Settings
+
+USER_AGENT = "nixmetal.builders (Ansible) metal-python"
+AUTHENTICATION = ["x_auth_token"]
+CHUNK = 65536
+# A body that trickles is given up after this many times the time limit of one wait.
+BODY_PATIENCE = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class Call:
+    """What is asked: the path below the endpoint, and the query and body that go with it."""
+
+    method: str
+    path: str
+    query: tuple[tuple[str, str], ...] = ()
+    body: Any = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """What came back, whatever its status."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Failure:
+    """No answer. `sent` is false only when the service cannot have seen the call."""
+
+    reason: str
+    sent: bool
+
+
+class Transport(Protocol):
+    """Whatever sends calls: the SDK, or a stand-in of a test."""
+
+    def send(self, call: Call) -> Answer | Failure: ...
+
+
+class SdkTransport:
+    """Sends calls through the SDK's client. One of them may be used by several threads."""
+
+    def __init__(
+        self, settings: Settings, sdk: Sdk, connections: int = 4, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._settings = settings
+        self._sdk = sdk
+        self._monotonic = monotonic
+        self._client = self._make_client(connections)
+
+    def _make_client(self, connections: int) -> Any:
+        configuration = self._sdk.configuration(host=self._settings.url, api_key={"x_auth_token": self._settings.token})
+        configuration.retries = False
+        configuration.connection_pool_maxsize = connections
+        configuration.ssl_ca_cert = self._settings.ca_file
+        configuration.proxy = proxy_for(self._settings.url)
+        client = self._sdk.api_client(configuration)
+        client.user_agent = USER_AGENT
+        pool = client.rest_client.pool_manager
+        pool.request = functools.partial(pool.request, redirect=False)
+        return client
+
+    def send(self, call: Call) -> Answer | Failure:
+        from urllib3 import exceptions  # noqa: PLC0415 - it comes with the SDK, and a host without it gets a message
+
+        not_sent = (
+            exceptions.NewConnectionError,
+            exceptions.ConnectTimeoutError,
+            exceptions.ProxyError,
+            exceptions.LocationValueError,
+        )
+        try:
+            return self._exchange(call)
+        except not_sent as error:
+            return Failure(_reason(error), sent=False)
+        except self._sdk.error as error:
+            # The SDK turns a failed TLS handshake into this.
+            return Failure(" ".join(str(error.reason).split()), sent=False)
+        except (exceptions.HTTPError, OSError) as error:
+            return Failure(_reason(error), sent=True)
+
+    def _exchange(self, call: Call) -> Answer:
+        headers = {"Accept": "application/json"}
+        if call.body is not None:
+            headers["Content-Type"] = "application/json"
+        method, url, headers, body, _form = self._client.param_serialize(
+            call.method,
+            call.path,
+            query_params=list(call.query),
+            header_params=headers,
+            body=call.body,
+            auth_settings=AUTHENTICATION,
+        )
+        limit = self._settings.timeout
+        raw = self._client.call_api(method, url, headers, body, _request_timeout=(limit, limit)).response
+        try:
+            return Answer(raw.status, self._read(raw), {name.lower(): value for name, value in raw.headers.items()})
+        finally:
+            raw.release_conn()
+
+    def _read(self, raw: Any) -> bytes:
+        deadline = self._monotonic() + BODY_PATIENCE * self._settings.timeout
+        chunks = []
+        for chunk in raw.stream(CHUNK):
+            chunks.append(chunk)
+            if self._monotonic() > deadline:
+                raw.close()
+                raise TimeoutError(
+                    f"the answer trickled for more than {BODY_PATIENCE * self._settings.timeout:g} seconds"
+                )
+        return b"".join(chunks)
+
+
+def proxy_for(url: str) -> str | None:
+    """The proxy that the environment names for a URL, as other programs understand it; the SDK looks at none."""
+    parts = urlsplit(url)
+    if urllib.request.proxy_bypass(parts.netloc):
+        return None
+    return urllib.request.getproxies().get(parts.scheme)
+
+
+def _reason(error: BaseException) -> str:
+    # urllib3 puts the connection object's name before the words that matter.
+    text = " ".join(str(error).split())
+    return (
+        text.rsplit("object at 0x", 1)[-1].partition(": ")[2]
+        if "object at 0x" in text
+        else text or type(error).__name__
+    )
