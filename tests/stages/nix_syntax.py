@@ -2,9 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Parses every .nix file with a real Nix: the machine's own, or the one in a host of a lab that is there.
+"""Parses every .nix file with a real Nix: the machine's own, one in a host of a lab that is there, or one unpacked here.
 
-A machine without either cannot check the syntax here; stage loop evaluates every expression anyway.
+A machine without Nix, mmdebstrap and root cannot check the syntax here, and the stage says so; stage loop evaluates the
+lab's expressions anyway.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ import os
 import shutil
 from pathlib import Path
 
-from commands import CHECKOUT, capture, environment, project_files
+from commands import CACHE, CHECKOUT, capture, environment, project_files
 
 NOT_CHECKED = -1
 LAB_ROOTS = Path("/var/lib/nixmetal-lab")
+OWN_ROOT = CACHE / "nix-root"
+PROGRAM = "usr/bin/nix-instantiate"
 
 
 def check() -> tuple[int, str]:
@@ -26,7 +29,7 @@ def check() -> tuple[int, str]:
     if nix is None:
         return (
             NOT_CHECKED,
-            f"*** {len(files)} .nix files are NOT parsed in this stage: no Nix here and no lab with one ***",
+            f"*** {len(files)} .nix files are NOT parsed in this stage: no Nix, and no root and mmdebstrap to unpack one ***",
         )
     complaints = []
     for name in files:
@@ -43,7 +46,19 @@ def _nix_instantiate() -> list[str] | None:
         return [found]
     if os.geteuid() != 0:
         return None
-    for program in sorted(LAB_ROOTS.glob("*/roots/*/usr/bin/nix-instantiate")):
-        # A dummy store: to parse, Nix need not touch the root's own.
-        return ["chroot", str(program.parents[2]), "/usr/bin/nix-instantiate", "--store", "dummy://"]
-    return None
+    labs = [program.parents[2] for program in sorted(LAB_ROOTS.glob(f"*/roots/*/{PROGRAM}"))]
+    root = next(iter(labs), None) or _unpacked()
+    # A dummy store: to parse, Nix need not touch the root's own.
+    return ["chroot", str(root), f"/{PROGRAM}", "--store", "dummy://"] if root else None
+
+
+def _unpacked() -> Path | None:
+    """Debian's Nix in a folder of its own, unpacked once; about 10 seconds."""
+    if not (OWN_ROOT / PROGRAM).exists() and shutil.which("mmdebstrap"):
+        shutil.rmtree(OWN_ROOT, ignore_errors=True)
+        OWN_ROOT.parent.mkdir(parents=True, exist_ok=True)
+        options = ["--quiet", "--mode=root", "--variant=extract", "--include=nix-bin"]
+        code, output = capture(["mmdebstrap", *options, "bookworm", str(OWN_ROOT)], environment())
+        if code != 0:
+            print(output)
+    return OWN_ROOT if (OWN_ROOT / PROGRAM).exists() else None
