@@ -65,7 +65,8 @@ class Devices:
         values = orders.instance_values(fields) | {"ssh_keys": orders.chosen_keys(fields, self._world, project_id)}
         hostname = fields.hostname()
         fields.finish()
-        assert plan is not None and system is not None
+        assert plan is not None
+        assert system is not None
         metro = self._place_with_room(plan, places, bid)
         return self.make(
             project_id=project_id,
@@ -93,7 +94,7 @@ class Devices:
         device_id = str(uuid.uuid4())
         device = Device(
             id=device_id,
-            hostname=hostname or device_id.split("-")[0],
+            hostname=hostname or device_id[:8],
             address=self._pool.take(),
             mac=mac_of(device_id),
             created_at=now,
@@ -165,19 +166,19 @@ class Devices:
             raise Unprocessable(f"Device is {device.state}: {action} is not possible in this state")
         getattr(self, f"_{action}")(device, fields)
 
-    def _power_on(self, device: Device, fields: Fields) -> None:
+    def _power_on(self, device: Device, _fields: Fields) -> None:
         self.move(device, "powering_on", "active", self._world.settings.timing.power)
         self._backend.power_on(device)
 
-    def _power_off(self, device: Device, fields: Fields) -> None:
+    def _power_off(self, device: Device, _fields: Fields) -> None:
         self.move(device, "powering_off", "inactive", self._world.settings.timing.power)
         self._backend.power_off(device)
 
-    def _reboot(self, device: Device, fields: Fields) -> None:
+    def _reboot(self, device: Device, _fields: Fields) -> None:
         self._changed(device)
         self._backend.reset(device)
 
-    def _rescue(self, device: Device, fields: Fields) -> None:
+    def _rescue(self, device: Device, _fields: Fields) -> None:
         self.move(device, "active")
         self._backend.reset(device)
 

@@ -30,9 +30,9 @@ def check_operating_system(fields: Fields, catalogue: Catalogue) -> str | None:
     found = catalogue.find_operating_system(name)
     if found is None:
         fields.complain("operating_system", f"'{name}' is not a valid operating system")
-    if found == "custom_ipxe" and not fields.has("ipxe_script_url"):
-        if not str(fields.values.get("userdata") or "").startswith("#!ipxe"):
-            fields.complain("ipxe_script_url", "can't be blank when operating_system is custom_ipxe")
+    script = str(fields.values.get("userdata") or "").startswith("#!ipxe") or fields.has("ipxe_script_url")
+    if found == "custom_ipxe" and not script:
+        fields.complain("ipxe_script_url", "can't be blank when operating_system is custom_ipxe")
     return found
 
 
@@ -102,7 +102,6 @@ def chosen_keys(fields: Fields, world: World, project_id: str) -> list[str]:
     named = set(fields.texts("project_ssh_keys")) | set(fields.texts("user_ssh_keys"))
     given = fields.values.get("ssh_keys") or []
     keys = [item["key"] for item in given if isinstance(item, dict) and isinstance(item.get("key"), str)]
-    for key in world.store.ssh_keys.values():
-        if key.project_id in (None, project_id) and (key.id in named or not (named or given)):
-            keys.append(key.key)
-    return keys
+    everyone = not named and not given
+    ours = [key for key in world.store.ssh_keys.values() if key.project_id in (None, project_id)]
+    return keys + [key.key for key in ours if everyone or key.id in named]

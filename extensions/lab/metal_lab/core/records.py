@@ -94,7 +94,7 @@ class SshKey:
 
 
 Record = Device | SpotRequest | Event | SshKey
-KINDS: dict[str, type[Device] | type[SpotRequest] | type[Event] | type[SshKey]] = {
+KINDS: dict[str, type[Device | SpotRequest | Event | SshKey]] = {
     "device": Device,
     "spot_request": SpotRequest,
     "event": Event,

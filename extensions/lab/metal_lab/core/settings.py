@@ -105,6 +105,14 @@ class QemuSettings(_Model):
     extra_arguments: tuple[str, ...] = ()
 
 
+def _default_metros() -> tuple[MetroSettings, ...]:
+    return tuple(MetroSettings(code=c, name=n, country=k, facility=f) for c, n, k, f in catalogue_data.METROS)
+
+
+def _default_plans() -> tuple[PlanSettings, ...]:
+    return tuple(PlanSettings.model_validate(plan) for plan in catalogue_data.PLANS)
+
+
 class Settings(_Model):
     """The whole file."""
 
@@ -119,13 +127,19 @@ class Settings(_Model):
     project_id: str = "7d1b3f0e-52c4-4c8e-9a5e-0c1d2e3f4a5b"
     project_name: str = "lab"
     delete_while_provisioning: bool = True
-    metros: tuple[MetroSettings, ...] = Field(default_factory=lambda: _default_metros())
-    plans: tuple[PlanSettings, ...] = Field(default_factory=lambda: _default_plans())
+    metros: tuple[MetroSettings, ...] = Field(default_factory=_default_metros)
+    plans: tuple[PlanSettings, ...] = Field(default_factory=_default_plans)
     timing: TimingSettings = TimingSettings()
     pool: PoolSettings = PoolSettings()
     market: MarketSettings = MarketSettings()
     simulated: SimulatedSettings = SimulatedSettings()
     qemu: QemuSettings = QemuSettings()
+
+    @model_validator(mode="after")
+    def _machines_need_an_address(self) -> Settings:
+        if self.backend == "qemu" and self.base_url is None and self.listen_address == "0.0.0.0":  # noqa: S104
+            raise ValueError("base_url must be set when backend is qemu and listen_address is 0.0.0.0")
+        return self
 
     @model_validator(mode="after")
     def _plans_name_known_metros(self) -> Settings:
@@ -135,14 +149,6 @@ class Settings(_Model):
             if unknown:
                 raise ValueError(f"plan {plan.slug} names metros that metros does not list: {', '.join(unknown)}")
         return self
-
-
-def _default_metros() -> tuple[MetroSettings, ...]:
-    return tuple(MetroSettings(code=c, name=n, country=k, facility=f) for c, n, k, f in catalogue_data.METROS)
-
-
-def _default_plans() -> tuple[PlanSettings, ...]:
-    return tuple(PlanSettings.model_validate(plan) for plan in catalogue_data.PLANS)
 
 
 def parse(values: Any, where: str = "configuration") -> Settings:

@@ -56,7 +56,10 @@ class SpotMarket:
         if plan:
             places = orders.check_sold(fields, self._world, plan, places, spot=True)
         fields.finish()
-        assert plan is not None and least is not None and most is not None and bid is not None
+        assert plan is not None
+        assert least is not None
+        assert most is not None
+        assert bid is not None
         request = SpotRequest(
             id=str(uuid.uuid4()),
             project_id=project_id,

@@ -15,7 +15,7 @@ from metal_lab.core.cloud import Cloud
 from metal_lab.core.errors import NotFound
 from metal_lab.core.records import SshKey
 from metal_lab.server.http import answer, json_body, lab_of, require_project
-from metal_lab.server.shaping import shape
+from metal_lab.server.shaping import page_of, shape
 
 router = APIRouter()
 Project = Annotated[str, Depends(require_project)]
@@ -27,14 +27,12 @@ def _shaped(request: Request, item: dict[str, Any]) -> Response:
 
 @router.get("/projects")
 async def list_projects(request: Request) -> Response:
-    project = lab_of(request).render.project()
-    href = "/projects?page=1&per_page=10"
-    meta = {"first": {"href": href}, "previous": None, "self": {"href": href}, "next": None, "last": {"href": href}}
-    return answer({"projects": [project], "meta": meta | {"current_page": 1, "last_page": 1, "total": 1}})
+    page, meta = page_of([lab_of(request).render.project()], request.query_params, "/projects")
+    return answer({"projects": list(page), "meta": meta})
 
 
-@router.get("/projects/{project_id}")
-async def get_project(request: Request, project: Project) -> Response:
+@router.get("/projects/{project_id}", dependencies=[Depends(require_project)])
+async def get_project(request: Request) -> Response:
     return _shaped(request, lab_of(request).render.project())
 
 
@@ -54,9 +52,8 @@ async def get_user(request: Request) -> Response:
 @router.get("/projects/{project_id}/hardware-reservations")
 async def list_reservations(request: Request, project: Project) -> Response:
     """The lab has none yet."""
-    href = f"/projects/{project}/hardware-reservations?page=1&per_page=10"
-    meta = {"first": {"href": href}, "previous": None, "self": {"href": href}, "next": None, "last": {"href": href}}
-    return answer({"hardware_reservations": [], "meta": meta | {"current_page": 1, "last_page": 1, "total": 0}})
+    _, meta = page_of([], request.query_params, f"/projects/{project}/hardware-reservations")
+    return answer({"hardware_reservations": [], "meta": meta})
 
 
 # -- SSH keys ----------------------------------------------------------------------------------------

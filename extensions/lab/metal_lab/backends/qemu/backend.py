@@ -1,0 +1,178 @@
+# Copyright (c) 2026, nixmetal.builders contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The backend: the cloud's orders become work on machines, in order for each machine."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from asyncio.subprocess import Process
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from metal_lab.backends.base import MachineReports
+from metal_lab.backends.qemu import acceleration
+from metal_lab.backends.qemu.dhcp import DhcpServer
+from metal_lab.backends.qemu.machine import Hardware, Machine
+from metal_lab.backends.qemu.network import check_bridge
+from metal_lab.backends.qemu.processes import CommandError
+from metal_lab.backends.qemu.qmp import QmpError
+from metal_lab.core.catalogue import Catalogue
+from metal_lab.core.records import Device
+from metal_lab.core.settings import Settings, SettingsError
+
+_log = logging.getLogger(__name__)
+
+
+class QemuBackend:
+    def __init__(self, settings: Settings, catalogue: Catalogue, base_url: str) -> None:
+        self._settings = settings
+        self._plans = catalogue.plan_settings
+        self._metadata_url = f"{base_url}/metadata"
+        self._root = settings.state_directory.absolute() / "machines"
+        self._dhcp = DhcpServer(settings, settings.state_directory.absolute() / "dhcp", self._booted)
+        self._hardware: Hardware | None = None
+        self._reports: MachineReports | None = None
+        self._devices: dict[str, Device] = {}
+        self._machines: dict[str, Machine] = {}
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # -- the whole -------------------------------------------------------------------------------
+
+    async def start(self, reports: MachineReports, devices: list[Device]) -> None:
+        """Machines that ran when the emulator ended are started again: they boot anew, as after a power failure."""
+        qemu = self._settings.qemu
+        check_bridge(qemu.bridge)
+        self._hardware = Hardware(qemu, await acceleration.choose(qemu), self._metadata_url)
+        self._reports = reports
+        self._devices = {device.id: device for device in devices}
+        await self._dhcp.start(self._devices.values())
+        for device in devices:
+            if device.powered:
+                self.power_on(device)
+
+    async def stop(self) -> None:
+        """`powered` stays as it is, so that the next start knows what ran."""
+        self._reports = None
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(machine.stop() for machine in self._machines.values()))
+        await self._dhcp.stop()
+
+    def tick(self, now: float) -> None:
+        """Fail machines that never phoned home, when a limit is set."""
+        limit = self._settings.qemu.boot_timeout
+        if limit is None or self._reports is None:
+            return
+        for device in list(self._devices.values()):
+            if device.state == "provisioning" and device.updated_at + limit < now:
+                self.power_off(device)
+                self._reports.failed(device.id, f"Device did not phone home within {limit:.0f} seconds")
+
+    # -- orders ----------------------------------------------------------------------------------
+
+    def power_on(self, device: Device) -> None:
+        device.powered = True
+        self._devices[device.id] = device
+        self._dhcp.update(self._devices.values())
+        self._later(device, self._start)
+
+    def power_off(self, device: Device) -> None:
+        device.powered = False
+        self._later(device, self._stop)
+
+    def reset(self, device: Device) -> None:
+        """A machine that is off is switched on."""
+        device.powered = True
+        self._devices[device.id] = device
+        self._dhcp.update(self._devices.values())
+        self._later(device, self._reset)
+
+    def destroy(self, device: Device) -> None:
+        device.powered = False
+        self._devices.pop(device.id, None)
+        self._dhcp.update(self._devices.values())
+        self._later(device, self._stop)
+
+    def _later(self, device: Device, work: Callable[[Device, Machine], Awaitable[None]]) -> None:
+        task = asyncio.get_running_loop().create_task(self._in_order(device, work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _in_order(self, device: Device, work: Callable[[Device, Machine], Awaitable[None]]) -> None:
+        async with self._locks[device.id]:
+            try:
+                await work(device, self._machine(device))
+            except (CommandError, QmpError, SettingsError, OSError) as error:
+                _log.error("machine %s: %s", device.short_id, error)
+                if self._reports is not None:
+                    self._reports.failed(device.id, str(error))
+
+    def _machine(self, device: Device) -> Machine:
+        assert self._hardware is not None
+        if device.id not in self._machines:
+            plan = self._plans[device.plan]
+            self._machines[device.id] = Machine(device, plan, self._hardware, self._root / device.id)
+        return self._machines[device.id]
+
+    # -- work on one machine ---------------------------------------------------------------------
+
+    async def _start(self, device: Device, machine: Machine) -> None:
+        if not machine.running:
+            process = await machine.start()
+            self._tasks.add(watch := asyncio.create_task(self._watch(device, machine, process)))
+            watch.add_done_callback(self._tasks.discard)
+
+    async def _reset(self, device: Device, machine: Machine) -> None:
+        if machine.running:
+            await machine.reset()
+        else:
+            await self._start(device, machine)
+
+    async def _stop(self, device: Device, machine: Machine) -> None:
+        await machine.stop()
+        if device.id not in self._devices:
+            del self._machines[device.id]
+            self._locks.pop(device.id, None)
+
+    async def _watch(self, device: Device, machine: Machine, process: Process) -> None:
+        """A process that ends unasked: the guest switched itself off (exit status 0), or QEMU failed."""
+        status = await process.wait()
+        if machine.process is not process or self._reports is None:
+            return
+        async with self._locks[device.id]:
+            await machine.stop()
+        if status == 0:
+            self._reports.stopped(device.id)
+        else:
+            self._reports.failed(device.id, f"QEMU ended with status {status}: {machine.complaint()}")
+
+    def _booted(self, mac: str) -> None:
+        found = next((device for device in self._devices.values() if device.mac == mac), None)
+        if found is not None and self._reports is not None:
+            self._reports.connected_to_dhcp(found.id)
+
+    # -- looking at it ---------------------------------------------------------------------------
+
+    def _directory(self, device: Device) -> Path:
+        return self._root / device.id
+
+    def describe(self, device: Device) -> dict[str, Any]:
+        machine = self._machines.get(device.id)
+        process = machine.process if machine else None
+        return {
+            "backend": "qemu",
+            "powered": device.powered,
+            "pid": process.pid if process and process.returncode is None else None,
+            "acceleration": self._hardware.acceleration if self._hardware else None,
+            "directory": str(self._directory(device)),
+        }
+
+    def console(self, device: Device) -> str:
+        machine = self._machines.get(device.id)
+        return machine.console() if machine else ""
