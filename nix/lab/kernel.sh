@@ -19,5 +19,6 @@ for module in $modules; do
 done
 
 cp "$busybox" "$out/initrd/bin/busybox"
+ln -s busybox "$out/initrd/bin/sh"
 cp "$init" "$out/initrd/init"
 chmod 755 "$out/initrd/init"

@@ -7,8 +7,8 @@
 # Reads: image_id, imageSystem, kernelParamsJson, kernel, initrds, out. Names and sizes need no JSON quoting: digits, hex, store names.
 
 digest_of() {
-  set -- $(sha256sum "$1") # the digest and the name
-  printf '%s' "$1"
+  digest_and_name=$(sha256sum "$1")
+  printf '%s' "${digest_and_name%% *}"
 }
 
 # measure FILE: "size": ..., "sha256": ...
