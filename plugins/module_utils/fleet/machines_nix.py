@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import math
 import re
 from collections.abc import Iterator
 from typing import Callable, NamedTuple, Optional
@@ -93,7 +94,7 @@ def _speed(column: str, line: str) -> float:
         speed = float(column)
     except ValueError as error:
         raise FleetError(f"column 5 of the row {line!r} is not a speed factor") from error
-    if speed != speed or speed < 0:
+    if math.isnan(speed) or speed < 0:
         raise FleetError(f"column 5 of the row {line!r} is negative or not a number")
     return speed or 1.0
 

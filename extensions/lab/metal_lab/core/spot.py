@@ -119,7 +119,7 @@ class SpotMarket:
         room = self._world.free_capacity(request.plan, request.metro)
         if live + room < request.devices_min:
             return
-        for _ in range(min(room, request.devices_max - live)):
+        for _number in range(min(room, request.devices_max - live)):
             self._make_device(request)
 
     def _make_device(self, request: SpotRequest) -> None:

@@ -52,7 +52,7 @@ async def get_user(request: Request) -> Response:
 @router.get("/projects/{project_id}/hardware-reservations")
 async def list_reservations(request: Request, project: Project) -> Response:
     """The lab has none yet."""
-    _, meta = page_of([], request.query_params, f"/projects/{project}/hardware-reservations")
+    _nothing, meta = page_of([], request.query_params, f"/projects/{project}/hardware-reservations")
     return answer({"hardware_reservations": [], "meta": meta})
 
 

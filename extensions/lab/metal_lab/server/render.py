@@ -29,7 +29,7 @@ class Renderer:
     def user(self) -> dict[str, Any]:
         return {
             "id": self._user_id,
-            "short_id": self._user_id.split("-")[0],
+            "short_id": self._user_id.split("-", maxsplit=1)[0],
             "href": f"{HREF}/users/{self._user_id}",
             "first_name": "Lab",
             "last_name": "Operator",

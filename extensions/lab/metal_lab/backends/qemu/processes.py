@@ -23,7 +23,7 @@ class CommandError(Exception):
 async def run(*command: str) -> str:
     """Run a short command to its end."""
     process = await asyncio.create_subprocess_exec(*command, stdin=DEVNULL, stdout=PIPE, stderr=STDOUT)
-    output, _ = await process.communicate()
+    output, _errors = await process.communicate()
     text = output.decode(errors="replace").strip()
     if process.returncode:
         raise CommandError(f"{' '.join(command)}: {text or f'exit status {process.returncode}'}")

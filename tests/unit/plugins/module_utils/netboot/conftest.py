@@ -34,7 +34,7 @@ class Store:
         entries = []
         for name, content in contents.items():
             path = self.blob(content)
-            role = name.split("_")[0]
+            role = name.split("_", maxsplit=1)[0]
             entries.append(
                 {"name": name.replace("_", "-"), "role": role, "size": len(content), "sha256": path.name},
             )

@@ -115,7 +115,7 @@ def test_readers_beside_a_busy_writer(store: Store) -> None:
         while not stop.is_set():
             images.append(seen(store))
 
-    readers = [threading.Thread(target=read) for _ in range(2)]
+    readers = [threading.Thread(target=read) for _number in range(2)]
     for reader in readers:
         reader.start()
     for turn in range(100):
@@ -135,7 +135,7 @@ def test_two_writers(store: Store) -> None:
     for image_id in ("one", "two"):
         pid = os.fork()
         if pid == 0:
-            for _ in range(20):
+            for _number in range(20):
                 do(store, image_id)
             os._exit(0)
         children.append(pid)
