@@ -111,3 +111,8 @@ def _offer(
         "on_demand_price_usd_per_hour": on_demand,
         "currency": CURRENCY,
     }
+
+
+def inform(client: Client, options: dict[str, Any]) -> dict[str, Any]:
+    """The answer of the module that tells prices."""
+    return {"changed": False, **read_offers(client, options["plans"], options["metros"])}

@@ -145,7 +145,7 @@ def _systems_at(evidence: Evidence, port: int) -> list[str]:
 
 def _endpoints(evidence: Evidence, port: int, systems: list[str], host_key: str | None) -> list[dict[str, Any]]:
     """Every port that builds. The machine's own port has the systems and the key that count, the operator's included."""
-    own = next((endpoint["host_keys"] for endpoint in evidence.endpoints if endpoint["port"] == port), [])
+    own: list[str] = next((endpoint["host_keys"] for endpoint in evidence.endpoints if endpoint["port"] == port), [])
     keys = [host_key, *(key for key in own if key != host_key)] if host_key else own
     main = [{"systems": systems, "port": port, "host_keys": keys}] if keys else []
     others = [dict(endpoint) for endpoint in evidence.endpoints if endpoint["port"] != port]

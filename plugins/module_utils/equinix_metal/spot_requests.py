@@ -1,0 +1,120 @@
+# Copyright (c) 2026, nixmetal.builders contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The live spot market requests of a project, and whose they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal import devices, ownership, values
+from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.client import Client
+from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.errors import BadAnswer, NotFound
+
+INCLUDE = "devices,metro,plan"
+KEY = "spot_market_requests"
+
+Request = dict[str, Any]
+
+
+def read_requests(client: Client) -> list[Request]:
+    """Every live request of the project, oldest first, with its devices' ids, and their tags where the API gives them."""
+    path = f"/projects/{client.settings.project_id}/spot-market-requests"
+    raw = client.get(path, {"include": INCLUDE}).get(KEY)
+    if not isinstance(raw, list):
+        raise BadAnswer(f"{client.url(path)} answered without a list named '{KEY}'.", 200, client.url(path))
+    requests = [_whole(client, item) for item in values.objects(raw)]
+    found = [request for request in requests if request is not None]
+    return sorted(found, key=lambda request: (request["created_at"] or "", request["id"]))
+
+
+def read_request(client: Client, request_id: str) -> Request | None:
+    """One request; None when there is none."""
+    try:
+        return lean(client.get(f"/spot-market-requests/{request_id}", {"include": INCLUDE}))
+    except NotFound:
+        return None
+
+
+def _whole(client: Client, raw: dict[str, Any]) -> Request | None:
+    """A request from the list, asked for alone when the list leaves its devices out, as the specification has it."""
+    if isinstance(raw.get("devices"), list):
+        return lean(raw)
+    return read_request(client, lean(raw)["id"])
+
+
+def lean(raw: dict[str, Any]) -> Request:
+    """What is used of a request as the API gives it."""
+    request_id = values.text(raw.get("id")) or values.identifier(raw.get("href"))
+    if request_id is None:
+        raise BadAnswer("The API answered with a spot market request that has no id.")
+    machines = values.objects(raw.get("devices"))
+    return {
+        "id": request_id,
+        "plan": _plan(raw, machines),
+        "metro": _metro(raw, machines),
+        "max_bid_price": values.number(raw.get("max_bid_price")),
+        "devices_min": values.integer(raw.get("devices_min")),
+        "devices_max": values.integer(raw.get("devices_max")),
+        "end_at": values.known_time(raw.get("end_at")),
+        "created_at": values.text(raw.get("created_at")),
+        "device_ids": [name for name in (values.identifier(machine) for machine in machines) if name],
+        "tags": {
+            values.identifier(machine): values.texts(machine["tags"]) for machine in machines if "tags" in machine
+        },
+    }
+
+
+def _plan(raw: dict[str, Any], machines: list[dict[str, Any]]) -> str | None:
+    for holder in (raw, values.inner(raw, "instance_parameters"), *machines):
+        plan = values.inner(holder, "plan")
+        slug = values.text(plan) or values.text(values.inner(plan, "slug"))
+        if slug:
+            return slug.lower()
+    return None
+
+
+def _metro(raw: dict[str, Any], machines: list[dict[str, Any]]) -> str | None:
+    for holder in (raw, *machines):
+        metro = values.inner(holder, "metro")
+        code = values.text(metro) or values.text(values.inner(metro, "code"))
+        if code:
+            return code.lower()
+    return None
+
+
+def with_owners(client: Client, requests: list[Request], fleet: str, names: Iterable[str]) -> list[Request]:
+    """The requests, each with `ours` and the `name` of its bid.
+
+    A request is a fleet's own when one of its machines carries the fleet's tags and none carries another's, or when it has
+    the end of one of the names and its machines do not contradict that.
+    """
+    tags = _tags_of(client, requests, fleet)
+    return [{**request, **_owner(request, tags, fleet, list(names))} for request in requests]
+
+
+def _owner(request: Request, tags: dict[str, list[str]], fleet: str, names: list[str]) -> dict[str, Any]:
+    machines = [tags[device_id] for device_id in request["device_ids"] if device_id in tags]
+    fleets = _values_of(machines, ownership.FLEET_TAG)
+    bids = _values_of(machines, ownership.BID_TAG)
+    by_end = next((name for name in names if ownership.ends_alike(request["end_at"], fleet, name)), None)
+    if fleets == {fleet} and len(bids) == 1:
+        name = bids.pop()
+        return {"ours": by_end in (None, name), "name": name, "contradicts": by_end not in (None, name)}
+    proved = by_end is not None and not fleets - {fleet} and not bids - {by_end}
+    return {"ours": proved, "name": by_end if proved else None, "contradicts": by_end is not None and not proved}
+
+
+def _values_of(machines: list[list[str]], prefix: str) -> set[str]:
+    return {tag[len(prefix) :] for tags in machines for tag in tags if tag.startswith(prefix)}
+
+
+def _tags_of(client: Client, requests: list[Request], fleet: str) -> dict[str, list[str]]:
+    """The tags of the requests' machines. Those that came without tags are looked up among the fleet's machines."""
+    tags = {device_id: words for request in requests for device_id, words in request["tags"].items()}
+    if any(device_id not in tags for request in requests for device_id in request["device_ids"]):
+        mine = devices.read_devices(client, tag=ownership.FLEET_TAG + fleet)
+        tags.update({device["id"]: device["tags"] for device in mine})
+    return tags
