@@ -15,8 +15,9 @@ description:
     anything else. Of two controllers that make the same request at once, the older request stays, and the newer is withdrawn
     by who made it.
   - A request is recognised without any record. Its machines carry the tags C(nixmetal-fleet=FLEET) and
-    C(nixmetal-bid=NAME). While it has no machine, the API gives back only plan, metro, price, counts and end, so the end is chosen to be the mark. It is
-    2030-01-01T00:00:00Z plus the SHA-256 of C(FLEET/NAME) as a number modulo 2 to the power of 27, in seconds.
+    C(nixmetal-bid=NAME). While it has no machine, the API gives back only plan, metro, price, counts and end, so the end
+    is chosen to be the mark. It is 2030-01-01T00:00:00Z plus the SHA-256 of C(FLEET/NAME) as a number modulo 2 to the
+    power of 27, in seconds.
     This is why there is no option for the end.
   - A request that is not proved to be the fleet's own is never changed or ended.
   - Tags, hostname, boot script and the like of a live request cannot be read back, so a change of these alone is not noticed.
