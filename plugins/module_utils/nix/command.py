@@ -1,0 +1,88 @@
+# Copyright (c) 2026, nixmetal.builders contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Nix's programs on this host: where they are, and how they are called."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Mapping
+
+from .errors import NixError, NixMissing
+
+# Where installers put Nix; a non-interactive SSH session often has none of these on PATH.
+USUAL_PLACES = (
+    "/run/current-system/sw/bin",
+    "/nix/var/nix/profiles/default/bin",
+    os.path.expanduser("~/.nix-profile/bin"),
+    "/usr/local/bin",
+    "/usr/bin",
+    "/bin",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """What a program said."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def lines(self) -> list[str]:
+        """Non-empty lines of standard output."""
+        return [line for line in self.out.splitlines() if line.strip()]
+
+
+class Nix:
+    """Runs Nix's programs with one set of settings."""
+
+    def __init__(self, settings: Mapping[str, object], environment: Mapping[str, str] | None = None) -> None:
+        self.host = socket.gethostname()
+        self._environment = dict(os.environ if environment is None else environment)
+        self._path = os.pathsep.join([self._environment.get("PATH", ""), *USUAL_PLACES])
+        inherited = self._environment.get("NIX_CONFIG", "")
+        # Not as arguments: other users of the host read those, and some settings are secrets.
+        self._environment["NIX_CONFIG"] = "\n".join([inherited, *configuration(settings)]).strip("\n")
+        self._environment["PATH"] = self._path
+        # Nix refuses to work without a home.
+        self._environment.setdefault("HOME", os.path.expanduser("~"))
+
+    def run(self, program: str, *arguments: str, environment: Mapping[str, str] | None = None) -> Answer:
+        """Run one program to its end."""
+        found = shutil.which(program, path=self._path)
+        if found is None:
+            raise NixMissing(
+                f"Nix is not installed on {self.host}: {program} is neither on PATH nor in one of its usual places. "
+                "Role nixmetal.builders.nix_host installs it (nix_host_install)."
+            )
+        done = subprocess.run(
+            [found, *arguments],
+            capture_output=True,
+            check=False,
+            env={**self._environment, **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            encoding="utf-8",
+            errors="replace",
+        )
+        return Answer(done.returncode, done.stdout, done.stderr)
+
+
+def configuration(settings: Mapping[str, object]) -> list[str]:
+    """Settings as lines of nix.conf; what is None is left to the host."""
+    return [f"{name} = {_value(name, value)}" for name, value in settings.items() if value is not None]
+
+
+def _value(name: str, value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    text = " ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+    if "\n" in text or not name or any(character in name for character in " =\n"):
+        raise NixError(f"Nix setting {name!r}: a name is one word and a value one line.")
+    return text

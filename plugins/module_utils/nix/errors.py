@@ -1,0 +1,65 @@
+# Copyright (c) 2026, nixmetal.builders contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What can go wrong with Nix, in words for the operator."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+NO_SPACE = "No space left on device"
+
+
+class NixError(Exception):
+    """One message that says what failed and what to do; details become fields of the module's result."""
+
+    def __init__(self, message: str, **details: Any) -> None:
+        super().__init__(message)
+        self.details = details
+
+
+class NixMissing(NixError):
+    """Nix's programs are not on this host."""
+
+
+def plain(text: str) -> str:
+    """Text without terminal colours."""
+    return ESCAPE.sub("", text)
+
+
+def essence(stderr: str) -> str:
+    """The error itself: from the last line that begins with "error:" on (before it, Nix prints how it came there)."""
+    lines = [line for line in plain(stderr).splitlines() if line.strip() and not line.startswith("warning:")]
+    starts = [number for number, line in enumerate(lines) if line.lstrip().startswith("error:")]
+    if not starts:
+        return "\n".join(lines[-5:])
+    return "\n".join(lines[starts[-1] :]).strip()
+
+
+def remedy(text: str, host: str) -> str:
+    """What an operator can do about an error that Nix reports in its own words."""
+    for sign, advice in REMEDIES.items():
+        if sign in text:
+            return " " + advice.format(host=host)
+    return ""
+
+
+REMEDIES = {
+    NO_SPACE: "There is no space left on {host}: remove old results (nix-collect-garbage) or enlarge the file system of /nix.",
+    "Failed to find a machine for remote build": "No builder took it: check that the rows of 'builders' name the wanted "
+    "system and features, and that this host reaches them by SSH.",
+    "nable to start any build": "Neither this host nor a builder may build it: check 'max_jobs', 'builders' and the "
+    "system and features that the derivation wants.",
+    "Host key verification failed": "The host key is not the expected one: compare the known_hosts file with the host.",
+    "Permission denied (publickey": "The other host does not accept the SSH key.",
+    "lacks a valid signature": "The login on the receiving host is not among its trusted-users (nix.conf; "
+    "role nix_host, nix_host_settings).",
+    "lacks a signature": "The login on the receiving host is not among its trusted-users (nix.conf; "
+    "role nix_host, nix_host_settings).",
+    "the group 'nixbld' specified in 'build-users-group' does not exist": "Role nix_host makes the build users, "
+    "or sets build-users-group to nothing.",
+    "experimental Nix feature 'flakes' is disabled": "Nix on {host} does not know flakes; use 'file' instead.",
+}

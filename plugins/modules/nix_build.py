@@ -1,0 +1,278 @@
+#!/usr/bin/python
+# Copyright (c) 2026, nixmetal.builders contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: nix_build
+short_description: Evaluate a Nix expression and build it
+version_added: 0.1.0
+author:
+  - nixmetal.builders contributors (@nixmetal)
+description:
+  - Evaluates an expression to one derivation and builds its outputs, by the Nix that is installed on the host.
+  - With O(evaluate_only) it stops after the evaluation. M(nixmetal.builders.nix_copy) then brings the derivation to another
+    host, where O(derivation) builds it.
+  - Works with Nix 2.8 (Debian 12) and later, by C(nix-instantiate) and C(nix-store), and by C(nix) for O(flake) alone.
+requirements:
+  - Nix on the host (role P(nixmetal.builders.nix_host#role)).
+attributes:
+  check_mode:
+    support: full
+    details:
+      - Evaluates without writing to the store (a flake is instantiated all the same), builds nothing, turns no link.
+      - When the derivation itself is not in the store yet, RV(built) holds it alone, because Nix cannot tell which of its
+        inputs would be built.
+      - An expression that imports what it has built itself can only be evaluated by a real run.
+  diff_mode:
+    support: full
+    details:
+      - Shows the links of O(out_link) before and after.
+  idempotent:
+    support: full
+options:
+  file:
+    description:
+      - File or directory (with C(default.nix)) on the host that holds the expression.
+      - Exactly one of O(file), O(expression), O(flake) and O(derivation) is needed.
+    type: path
+  expression:
+    description:
+      - The expression itself.
+    type: str
+  flake:
+    description:
+      - Reference to a flake, without the part after C(#), which is O(attr). Nix's features C(nix-command) and C(flakes) are
+        turned on for this call. The lock file is not written.
+    type: str
+  derivation:
+    description:
+      - Store path of a derivation that is already in the store of the host. C(!OUTPUT) at its end chooses what RV(out_path) is.
+    type: str
+  attr:
+    description:
+      - Attribute path of the derivation in the value of the expression, such as C(image) or C(packages.x86_64-linux.default).
+    type: str
+  args:
+    description:
+      - Arguments of the expression, which then is a function of a set. Strings, numbers, booleans, null, lists and
+        dictionaries become Nix values of the same type.
+      - They pass through a JSON file that Nix reads, so nothing in them is ever taken for Nix code.
+      - What the derivation holds of them is readable by all users of the store. Give no secrets.
+    type: dict
+    default: {}
+  search_path:
+    description:
+      - Names for lookup paths and where they lead, such as C(nixpkgs) for C(<nixpkgs>).
+    type: dict
+    default: {}
+  evaluate_only:
+    description:
+      - Write the derivation into the store and build nothing. RV(outputs) then holds where the outputs will be.
+    type: bool
+    default: false
+  out_link:
+    description:
+      - Symbolic link to make to output C(out), with C(-NAME) added for the other outputs. It keeps the result from the garbage
+        collector. With O(evaluate_only) it leads to the derivation.
+    type: path
+  rebuild:
+    description:
+      - Build again what is there already, and fail when the result differs from it. Does not count as a change.
+    type: bool
+    default: false
+  store:
+    description:
+      - URL of the Nix store to work in, in place of the default one.
+    type: str
+  builders:
+    description:
+      - Remote builders in place of those of the host, as rows of a machines file, one on each line, or C(@) and a file name.
+      - An empty string means none.
+    type: str
+  max_jobs:
+    description:
+      - How many builds may run on the host itself at a time, or V(auto) for one on each processor.
+      - V(0) sends every build to O(builders).
+    type: str
+  cores:
+    description:
+      - Processors that one build may use; V(0) means all.
+    type: int
+  substituters:
+    description:
+      - URLs of the binary caches to use in place of those of the host. An empty list means none.
+    type: list
+    elements: str
+  keep_going:
+    description:
+      - After a failure build what does not depend on it.
+    type: bool
+    default: false
+  options:
+    description:
+      - Further settings of C(nix.conf) for this call. Lists are joined by spaces.
+    type: dict
+    default: {}
+  log_lines:
+    description:
+      - How many of the last lines of a failed build's log to return.
+    type: int
+    default: 40
+extends_documentation_fragment:
+  - nixmetal.builders.attributes
+seealso:
+  - module: nixmetal.builders.nix_copy
+"""
+
+EXAMPLES = r"""
+- name: Build an expression that is part of the task
+  nixmetal.builders.nix_build:
+    expression: |
+      { greeting, system ? builtins.currentSystem }:
+      derivation {
+        name = "greeting";
+        inherit system;
+        builder = "/bin/sh";
+        args = [ "-c" "echo '${greeting}' >$out" ];
+      }
+    args:
+      greeting: Hello from a derivation
+
+- name: Evaluate here
+  nixmetal.builders.nix_build:
+    file: /srv/nix/default.nix
+    attr: image
+    args:
+      settings:
+        authorizedKeys:
+          - ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFWPjc0g8uVZr1oVTGbkXkjVQTzzHRQ0Mx6IYHMV2O4w ops@example.org
+    evaluate_only: true
+  register: evaluated
+
+- name: Build what was evaluated, and keep it
+  nixmetal.builders.nix_build:
+    derivation: "{{ evaluated.derivation }}"
+    out_link: /var/lib/netboot/image
+"""
+
+RETURN = r"""
+derivation:
+  description: Store path of the derivation.
+  returned: success
+  type: str
+  sample: /nix/store/4fzl6b8v0hcq8kqq5cqw0xq9kxyyfskx-netboot.drv
+outputs:
+  description: Store paths of all outputs by their names.
+  returned: success
+  type: dict
+  sample:
+    out: /nix/store/3vlh8xfcb0ml5ixd3aqa35vdb2xv8ch0-netboot
+out_path:
+  description: Store path of the chosen output, usually C(out).
+  returned: success
+  type: str
+  sample: /nix/store/3vlh8xfcb0ml5ixd3aqa35vdb2xv8ch0-netboot
+built:
+  description: Derivations that were built, or would be, in the order in which they were begun.
+  returned: always when Nix came to build
+  type: list
+  elements: str
+  sample: [/nix/store/4fzl6b8v0hcq8kqq5cqw0xq9kxyyfskx-netboot.drv]
+fetched:
+  description: Store paths that were fetched from binary caches, or would be.
+  returned: success
+  type: list
+  elements: str
+  sample: []
+failed_derivations:
+  description: Derivations whose own builders failed.
+  returned: when a build failed
+  type: list
+  elements: str
+  sample: [/nix/store/c0g9dqx5yj2c8w9y1r8p1zv8l3q6gk5h-segment-10-system.drv]
+log:
+  description: Last lines of the failed builds' logs.
+  returned: when a build failed
+  type: list
+  elements: str
+  sample: ["mksquashfs: no space left on device"]
+stderr:
+  description: What Nix printed.
+  returned: when an evaluation failed
+  type: str
+  sample: "error: attribute 'image' missing"
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.nixmetal.builders.plugins.module_utils.nix.building import Request, build
+from ansible_collections.nixmetal.builders.plugins.module_utils.nix.command import Nix
+from ansible_collections.nixmetal.builders.plugins.module_utils.nix.errors import NixError
+from ansible_collections.nixmetal.builders.plugins.module_utils.nix.evaluation import Source
+
+SOURCES = ["file", "expression", "flake", "derivation"]
+
+ARGUMENTS = {
+    "file": {"type": "path"},
+    "expression": {"type": "str"},
+    "flake": {"type": "str"},
+    "derivation": {"type": "str"},
+    "attr": {"type": "str"},
+    "args": {"type": "dict", "default": {}},
+    "search_path": {"type": "dict", "default": {}},
+    "evaluate_only": {"type": "bool", "default": False},
+    "out_link": {"type": "path"},
+    "rebuild": {"type": "bool", "default": False},
+    "store": {"type": "str"},
+    "builders": {"type": "str"},
+    "max_jobs": {"type": "str"},
+    "cores": {"type": "int"},
+    "substituters": {"type": "list", "elements": "str"},
+    "keep_going": {"type": "bool", "default": False},
+    "options": {"type": "dict", "default": {}},
+    "log_lines": {"type": "int", "default": 40},
+}
+
+
+def settings(params: dict) -> dict:
+    """The options that are settings of Nix, under their names in nix.conf."""
+    builders = params["builders"]
+    return {
+        "store": params["store"],
+        # One line, as nix.conf wants it.
+        "builders": None if builders is None else " ; ".join(row for row in builders.splitlines() if row.strip()),
+        "max-jobs": params["max_jobs"],
+        "cores": params["cores"],
+        "substituters": params["substituters"],
+        "keep-going": params["keep_going"] or None,
+        **params["options"],
+    }
+
+
+def request(params: dict) -> Request:
+    """What the options ask for."""
+    source = {name: params[name] for name in [*SOURCES, "attr", "args", "search_path"]}
+    wanted = {name: params[name] for name in ("evaluate_only", "out_link", "rebuild", "log_lines")}
+    return Request(source=Source(**source), **wanted)
+
+
+def main() -> None:
+    """Answer one task."""
+    module = AnsibleModule(
+        argument_spec=ARGUMENTS,
+        mutually_exclusive=[SOURCES, ["evaluate_only", "rebuild"], ["evaluate_only", "derivation"]],
+        required_one_of=[SOURCES],
+        supports_check_mode=True,
+    )
+    try:
+        result = build(Nix(settings(module.params)), request(module.params), module.check_mode)
+    except NixError as error:
+        module.fail_json(msg=str(error), **error.details)
+    module.exit_json(**result.public())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+#!/usr/bin/python
+# Copyright (c) 2026, nixmetal.builders contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: nix_copy
+short_description: Copy Nix store paths with all they need to another host
+version_added: 0.1.0
+author:
+  - nixmetal.builders contributors (@nixmetal)
+description:
+  - Copies the closures of store paths from the task's host straight to another by SSH. Nothing passes through the controller.
+  - Only what the other host lacks travels.
+  - The closure of a derivation (C(.drv)) is what is needed to build it, so that one host evaluates and another builds.
+requirements:
+  - Nix on both hosts (role P(nixmetal.builders.nix_host#role)), and C(ssh) on the task's host.
+  - A login on the other host that is among the C(trusted-users) of its Nix, because the paths are not signed.
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+    details:
+      - Shows the paths that the other host lacked.
+  idempotent:
+    support: full
+options:
+  paths:
+    description:
+      - Store paths to copy.
+    type: list
+    elements: str
+    required: true
+  to:
+    description:
+      - The other host, C(ssh://user@host) or C(ssh://user@host:port), as the task's host reaches it.
+    type: str
+    required: true
+  ssh_key:
+    description:
+      - Private key on the task's host. Without it C(ssh) tries its usual ones.
+    type: path
+  ssh_known_hosts:
+    description:
+      - File on the task's host with the other's host key. A host that is not in it, or has another key, is refused.
+      - Without it C(ssh) asks its usual files.
+    type: path
+  ssh_config:
+    description:
+      - C(ssh_config) file to use. V(none) keeps the configuration of the host out, so that the call does the same everywhere.
+    type: str
+    default: none
+  ssh_options:
+    description:
+      - Further options as for C(ssh -o), such as C(ProxyJump=gate.example.org). Nix takes no spaces in them.
+    type: list
+    elements: str
+    default: []
+  substitute_on_destination:
+    description:
+      - Let the other host fetch from its binary caches what they have.
+    type: bool
+    default: false
+extends_documentation_fragment:
+  - nixmetal.builders.attributes
+seealso:
+  - module: nixmetal.builders.nix_build
+"""
+
+EXAMPLES = r"""
+- name: Bring the derivation to the build host
+  nixmetal.builders.nix_copy:
+    paths:
+      - "{{ evaluated.derivation }}"
+    to: ssh://root@build.example.org
+    ssh_key: /root/.ssh/id_ed25519
+    ssh_known_hosts: /etc/nix/build_hosts
+"""
+
+RETURN = r"""
+copied:
+  description: Store paths that the other host lacked, and now has.
+  returned: success
+  type: list
+  elements: str
+  sample: [/nix/store/4fzl6b8v0hcq8kqq5cqw0xq9kxyyfskx-netboot.drv]
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.nixmetal.builders.plugins.module_utils.nix.command import Nix
+from ansible_collections.nixmetal.builders.plugins.module_utils.nix.copying import copy
+from ansible_collections.nixmetal.builders.plugins.module_utils.nix.errors import NixError
+from ansible_collections.nixmetal.builders.plugins.module_utils.nix.ssh import Peer
+
+ARGUMENTS = {
+    "paths": {"type": "list", "elements": "str", "required": True},
+    "to": {"type": "str", "required": True},
+    "ssh_key": {"type": "path", "no_log": False},
+    "ssh_known_hosts": {"type": "path"},
+    "ssh_config": {"type": "str", "default": "none"},
+    "ssh_options": {"type": "list", "elements": "str", "default": []},
+    "substitute_on_destination": {"type": "bool", "default": False},
+}
+
+
+def peer(params: dict) -> Peer:
+    """The other host, as the options describe it."""
+    return Peer(
+        to=params["to"],
+        key=params["ssh_key"],
+        known_hosts=params["ssh_known_hosts"],
+        config=params["ssh_config"],
+        options=tuple(params["ssh_options"]),
+    )
+
+
+def main() -> None:
+    """Answer one task."""
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    try:
+        copied = copy(
+            Nix({}),
+            module.params["paths"],
+            peer(module.params),
+            substitute=module.params["substitute_on_destination"],
+            check_mode=module.check_mode,
+        )
+    except NixError as error:
+        module.fail_json(msg=str(error), **error.details)
+    lines = "".join(f"{path}\n" for path in copied)
+    module.exit_json(changed=bool(copied), copied=copied, diff={"before": "", "after": lines})
+
+
+if __name__ == "__main__":
+    main()
