@@ -17,7 +17,7 @@ from metal_lab.backends.base import MachineReports
 from metal_lab.backends.qemu import acceleration
 from metal_lab.backends.qemu.dhcp import DhcpServer
 from metal_lab.backends.qemu.machine import Hardware, Machine
-from metal_lab.backends.qemu.network import check_bridge
+from metal_lab.backends.qemu.network import check_bridge, pin_address
 from metal_lab.backends.qemu.processes import CommandError
 from metal_lab.backends.qemu.qmp import QmpError
 from metal_lab.core.catalogue import Catalogue
@@ -50,7 +50,8 @@ class QemuBackend:
         self._hardware = Hardware(qemu, await acceleration.choose(qemu), self._metadata_url)
         self._reports = reports
         self._devices = {device.id: device for device in devices}
-        await self._dhcp.start(self._devices.values())
+        await pin_address(qemu.bridge)
+        await self._dhcp.serve(self._devices.values())
         for device in devices:
             if device.powered:
                 self.power_on(device)
@@ -58,9 +59,10 @@ class QemuBackend:
     async def stop(self) -> None:
         """`powered` stays as it is, so that the next start knows what ran."""
         self._reports = None
-        for task in list(self._tasks):
+        tasks = list(self._tasks)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.gather(*(machine.stop() for machine in self._machines.values()))
         await self._dhcp.stop()
 
@@ -79,7 +81,6 @@ class QemuBackend:
     def power_on(self, device: Device) -> None:
         device.powered = True
         self._devices[device.id] = device
-        self._dhcp.update(self._devices.values())
         self._later(device, self._start)
 
     def power_off(self, device: Device) -> None:
@@ -90,13 +91,11 @@ class QemuBackend:
         """A machine that is off is switched on."""
         device.powered = True
         self._devices[device.id] = device
-        self._dhcp.update(self._devices.values())
         self._later(device, self._reset)
 
     def destroy(self, device: Device) -> None:
         device.powered = False
         self._devices.pop(device.id, None)
-        self._dhcp.update(self._devices.values())
         self._later(device, self._stop)
 
     def _later(self, device: Device, work: Callable[[Device, Machine], Awaitable[None]]) -> None:
@@ -123,12 +122,14 @@ class QemuBackend:
     # -- work on one machine ---------------------------------------------------------------------
 
     async def _start(self, device: Device, machine: Machine) -> None:
+        await self._dhcp.serve(self._devices.values())
         if not machine.running:
             process = await machine.start()
             self._tasks.add(watch := asyncio.create_task(self._watch(device, machine, process)))
             watch.add_done_callback(self._tasks.discard)
 
     async def _reset(self, device: Device, machine: Machine) -> None:
+        await self._dhcp.serve(self._devices.values())
         if machine.running:
             await machine.reset()
         else:
@@ -137,6 +138,7 @@ class QemuBackend:
     async def _stop(self, device: Device, machine: Machine) -> None:
         await machine.stop()
         if device.id not in self._devices:
+            await self._dhcp.serve(self._devices.values())
             del self._machines[device.id]
             self._locks.pop(device.id, None)
 

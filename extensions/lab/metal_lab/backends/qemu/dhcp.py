@@ -9,7 +9,6 @@ import asyncio
 import ipaddress
 import logging
 import re
-import signal
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -63,12 +62,21 @@ def _tag(device: Device) -> str:
 
 
 class DhcpServer:
+    """A dnsmasq that is started anew when the machines change.
+
+    SIGHUP would not do: dnsmasq 2.90 aborts on it once it has given a lease under --leasefile-ro, and leases it
+    remembers would keep the address of a machine that is gone from the next one. It starts in some 20 ms, and
+    iPXE asks again.
+    """
+
     def __init__(self, settings: Settings, directory: Path, booted: Callable[[str], None]) -> None:
         self._settings = settings
         self._directory = directory
         self._watcher = BootWatcher(booted)
         self._process: Process | None = None
         self._reader: asyncio.Task[None] | None = None
+        self._lock = asyncio.Lock()
+        self._told = ""
 
     @property
     def _pid_file(self) -> Path:
@@ -98,16 +106,32 @@ class DhcpServer:
             "--log-facility=-",
         ]
 
-    async def start(self, devices: Iterable[Device]) -> None:
+    async def serve(self, devices: Iterable[Device]) -> None:
+        """Serve exactly these machines; return when it does."""
+        async with self._lock:
+            hosts, options = _files(devices)
+            running = self._process is not None and self._process.returncode is None
+            if running and self._told == hosts + options:
+                return
+            await self._end()
+            self._write(hosts, options)
+            await self._begin()
+            self._told = hosts + options
+
+    def _write(self, hosts: str, options: str) -> None:
         self._directory.mkdir(parents=True, exist_ok=True)
         end_leftover(self._pid_file, str(self._directory))
-        self._write(devices)
-        self._process = await start_child(self._command(), self._directory, self._pid_file, output=DEVNULL, errors=PIPE)
-        started = asyncio.get_running_loop().create_future()
-        self._reader = asyncio.create_task(self._follow(self._process, started))
-        text = await started
-        if text is not None:
-            raise SettingsError(f"qemu.dnsmasq: {self._settings.qemu.dnsmasq} did not start: {text}")
+        (self._directory / "hosts").write_text(hosts, encoding="ascii")
+        (self._directory / "options").write_text(options, encoding="ascii")
+
+    async def _begin(self) -> None:
+        process = await start_child(self._command(), self._directory, self._pid_file, output=DEVNULL, errors=PIPE)
+        self._process = process
+        started: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+        self._reader = asyncio.create_task(self._follow(process, started))
+        complaint = await started
+        if complaint is not None:
+            raise SettingsError(f"qemu.dnsmasq: {self._settings.qemu.dnsmasq} did not start: {complaint}")
 
     async def _follow(self, process: Process, started: asyncio.Future[str | None]) -> None:
         """Copy dnsmasq's log to a file and watch it for boots."""
@@ -120,33 +144,26 @@ class DhcpServer:
                 log.flush()
                 if not started.done():
                     seen.append(line.strip())
-                    if "sockets bound" in line or "started, version" in line:
+                    if "sockets bound" in line:
                         started.set_result(None)
                 self._watcher.read(line)
         if not started.done():
             started.set_result("; ".join(seen) or "it said nothing")
         elif self._process is process:
-            _log.error("dnsmasq ended; machines get no addresses any more")
+            _log.error("dnsmasq ended with status %s", await process.wait())
 
-    def update(self, devices: Iterable[Device]) -> None:
-        """Tell dnsmasq which machines there are."""
-        self._write(devices)
-        if self._process is not None and self._process.returncode is None:
-            self._process.send_signal(signal.SIGHUP)
-
-    def _write(self, devices: Iterable[Device]) -> None:
-        hosts, options = "", ""
-        for device in devices:
-            hosts += host_line(device)
-            options += option_line(device)
-        for name, text in (("hosts", hosts), ("options", options)):
-            part = self._directory / f".{name}.part"
-            part.write_text(text, encoding="ascii")
-            part.replace(self._directory / name)
-
-    async def stop(self) -> None:
+    async def _end(self) -> None:
         process, self._process = self._process, None
         if process is not None:
             await end_child(process, self._pid_file)
         if self._reader is not None:
             await self._reader
+
+    async def stop(self) -> None:
+        async with self._lock:
+            await self._end()
+
+
+def _files(devices: Iterable[Device]) -> tuple[str, str]:
+    known = sorted(devices, key=lambda device: device.address)
+    return "".join(map(host_line, known)), "".join(map(option_line, known))

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from pathlib import Path
 
 from metal_lab.backends.qemu.processes import CommandError, run
@@ -23,6 +24,14 @@ def check_bridge(bridge: str) -> None:
     lines = Path("/proc/self/net/dev").read_text(encoding="ascii").splitlines()
     if not any(line.strip().startswith(f"{bridge}:") for line in lines):
         raise SettingsError(f"qemu.bridge: there is no bridge {bridge} in the emulator's network namespace")
+
+
+async def pin_address(bridge: str) -> None:
+    """A bridge takes the lowest MAC address of its ports unless it was told one; open connections would stall."""
+    address = json.loads(await run("ip", "-json", "link", "show", "dev", bridge))[0]["address"]
+    if address == "00:00:00:00:00:00":
+        address = "02:00:00:00:00:02"
+    await run("ip", "link", "set", "dev", bridge, "address", address)
 
 
 async def add_tap(name: str, bridge: str) -> None:
