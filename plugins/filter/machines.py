@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.errors import FleetError
@@ -15,14 +16,15 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.known_host
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.machines import machines_plan
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.machines_hydra import parse_hydra_machines
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.machines_nix import parse_nix_machines
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.reading import reading_problems
 from ansible_collections.nixmetal.builders.plugins.plugin_utils.fleet_filters import for_operators
 
 Hosts = Iterable[Mapping[str, Any]]
 PARSERS: dict[str, Callable[[str], Iterable[Any]]] = {"nix": parse_nix_machines, "hydra": parse_hydra_machines}
 
 
-def nix_machines_plan(hosts: Hosts, ssh_key: str, scheme: str = "") -> dict[str, Any]:
-    return machines_plan([facts_of(host) for host in hosts], ssh_key, scheme)
+def nix_machines_plan(hosts: Hosts, ssh_key: str, scheme: str = "", fractional_speed: bool = False) -> dict[str, Any]:
+    return machines_plan([facts_of(host) for host in hosts], ssh_key, scheme, fractional_speed)
 
 
 def nix_machines_parse(text: str, parser: str = "nix") -> list[dict[str, Any]]:
@@ -38,11 +40,16 @@ def known_hosts(hosts: Hosts) -> list[str]:
     return known_hosts_lines(facts_of(host) for host in hosts)
 
 
+def builders_reading_problems(reading: Mapping[str, Any] | None, hosts: int, max_age: float = 0) -> list[str]:
+    return reading_problems(reading, hosts, max_age, datetime.now(UTC))
+
+
 class FilterModule:
     """What Ansible asks for."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {
+            "builders_reading_problems": for_operators(builders_reading_problems),
             "nix_machines_plan": for_operators(nix_machines_plan),
             "nix_machines_parse": for_operators(nix_machines_parse),
             "known_hosts_lines": for_operators(known_hosts),

@@ -25,13 +25,15 @@ SCHEMES = ("", "ssh", "ssh-ng")
 DEFAULT_PORT = 22
 
 
-def machines_plan(builders: Sequence[Mapping[str, Any]], ssh_key: str, scheme: str = "") -> dict[str, Any]:
+def machines_plan(
+    builders: Sequence[Mapping[str, Any]], ssh_key: str, scheme: str = "", fractional_speed: bool = False
+) -> dict[str, Any]:
     """Rows, the two files, who is left out and why, and whether an empty file would be known to be right."""
     if scheme not in SCHEMES:
         raise FleetError(f"scheme {scheme!r} is not one of {', '.join(map(repr, SCHEMES))}")
     chosen = select(builders)
     by_port = [facts for facts in chosen.included if facts["builder_port"] == DEFAULT_PORT]
-    rows = {facts["builder_id"]: machine_row(facts, ssh_key, scheme) for facts in by_port}
+    rows = {facts["builder_id"]: machine_row(facts, ssh_key, scheme, fractional_speed) for facts in by_port}
     excluded = chosen.excluded + _other_ports(chosen.included)
     text = render_file(list(rows.values()))
     check_machines_file(text, list(rows.values()))
@@ -46,15 +48,16 @@ def machines_plan(builders: Sequence[Mapping[str, Any]], ssh_key: str, scheme: s
     }
 
 
-def machine_row(facts: Mapping[str, Any], ssh_key: str, scheme: str = "") -> MachineRow:
-    """The row of a builder that was selected."""
+def machine_row(facts: Mapping[str, Any], ssh_key: str, scheme: str = "", fractional_speed: bool = False) -> MachineRow:
+    """The row of a builder that was selected. Nix 2.8 refuses a whole file for one speed factor that is not a whole number."""
+    speed = facts["builder_speed_factor"]
     return MachineRow(
         user=facts["builder_user"],
         address=facts["builder_address"],
         systems=tuple(facts["builder_systems"]),
         ssh_key=ssh_key,
         max_jobs=facts["builder_max_jobs"],
-        speed_factor=facts["builder_speed_factor"],
+        speed_factor=speed if fractional_speed else max(1, int(speed + 0.5)),
         features=tuple(facts["builder_features"]),
         mandatory_features=tuple(facts["builder_mandatory_features"]),
         host_key=facts["builder_host_key"],

@@ -10,15 +10,16 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-WIDTH = 74
+WIDTH = 72
+# Titles and widths; negative ones are aligned to the left and may be cut, numbers are never cut.
 COLUMNS = (
     ("bid", -11),
     ("plan", -14),
-    ("metros", -8),
+    ("metros", -6),
     ("n", 3),
-    ("max", 7),
-    ("market", 7),
-    ("USD/h", 8),
+    ("max", 6),
+    ("market", 6),
+    ("USD/h", 7),
     ("USD/month", 9),
 )
 
@@ -57,9 +58,9 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _cell(text: str, width: int) -> str:
-    room = abs(width)
-    cut = text if len(text) <= room else f"{text[: room - 1]}~"
-    return cut.ljust(room) if width < 0 else cut.rjust(room)
+    if width > 0:
+        return text.rjust(width)
+    return (text if len(text) <= -width else f"{text[: -width - 1]}~").ljust(-width)
 
 
 def _bid_row(bid: Mapping[str, Any]) -> str:

@@ -1,0 +1,57 @@
+# Copyright (c) 2026, nixmetal.builders contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Every filter has its documentation beside it, its example runs, and its errors are Ansible's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.nixmetal.builders.plugins.filter import contracts, machines, spot
+
+ROOT = Path(__file__).resolve().parents[4]
+FILTERS = {
+    name: function
+    for module in (contracts, machines, spot)
+    for name, function in module.FilterModule().filters().items()
+}
+
+
+def documentation(name: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load((ROOT / "plugins" / "filter" / f"{name}.yml").read_text(encoding="utf-8"))
+    return loaded
+
+
+@pytest.mark.parametrize("name", sorted(FILTERS))
+def test_documentation_stands_beside_it(name: str) -> None:
+    assert documentation(name)["DOCUMENTATION"]["name"] == name
+
+
+def test_no_documentation_of_a_filter_that_is_gone() -> None:
+    assert {path.stem for path in (ROOT / "plugins" / "filter").glob("*.yml")} == set(FILTERS)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("nix_machines_plan", ([], "/key", "gopher")),
+        ("nix_machines_parse", ("", "perl")),
+        ("nix_machines_parse", ("host - - two",)),
+        ("contract_problems", ({}, "nothing")),
+    ],
+)
+def test_error_is_one_of_ansible(name: str, arguments: tuple[Any, ...]) -> None:
+    with pytest.raises(AnsibleFilterError):
+        FILTERS[name](*arguments)
+
+
+def test_parse_returns_plain_values() -> None:
+    (machine,) = FILTERS["nix_machines_parse"]("b@h s,a /k 2 1 kvm - -", "hydra")
+    assert machine["ssh_name"] == "b@h"
+    assert machine["systems"] == ["a", "s"]

@@ -1,0 +1,53 @@
+# Copyright (c) 2026, nixmetal.builders contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""When a reading of the machines is trusted."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.reading import reading_problems
+
+NOW = datetime(2026, 11, 23, 4, 10, tzinfo=UTC)
+
+
+def reading(**changes: Any) -> dict[str, Any]:
+    read_at = (NOW - timedelta(seconds=60)).isoformat().replace("+00:00", "Z")
+    return {"complete": True, "source": "test", "project": None, "count": 2, "read_at": read_at, **changes}
+
+
+def test_complete_reading_is_trusted() -> None:
+    assert reading_problems(reading(), 2, 3600, NOW) == []
+
+
+@pytest.mark.parametrize("missing", [None, {}])
+def test_no_reading_is_told_as_what_it_means(missing: Any) -> None:
+    assert reading_problems(missing, 0, 0, NOW) == [
+        "builders_reading is not set: the inventory plugin failed or was not asked"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"complete": False}, "complete must be true, not false"),
+        ({"complete": "true"}, "complete must be true, not 'true'"),
+        ({"count": None}, "count must be a whole number"),
+        ({"count": 3}, "found 3 machines, but the group builders has 2"),
+        ({"read_at": "yesterday"}, "not a time"),
+        ({"read_at": "2026-11-23T04:10:00"}, "not a time with its zone"),
+        ({"read_at": "2026-11-23T03:00:00Z"}, "4200 seconds old"),
+    ],
+)
+def test_reading_is_refused(change: dict[str, Any], words: str) -> None:
+    (problem,) = reading_problems(reading(**change), 2, 3600, NOW)
+    assert words in problem
+
+
+def test_any_age_is_taken_when_none_is_set() -> None:
+    assert reading_problems(reading(read_at="2020-01-01T00:00:00Z"), 2, 0, NOW) == []
