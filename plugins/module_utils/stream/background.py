@@ -1,0 +1,105 @@
+# Copyright (c) 2026, nixmetal.builders contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A process that outlives the module run that started it, but never its time limit."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import select
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from .control import Control
+from .errors import StreamError
+from .progress import Progress
+
+Answer = dict[str, Any]
+Report = Callable[[Answer], None]
+Body = Callable[[Report, threading.Event], Answer]
+LINGER_SECONDS = 60.0
+GRACE_SECONDS = 30.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How long a process may live and how it is found."""
+
+    transfer: str
+    token: str = dataclasses.field(repr=False)
+    seconds: float
+    linger_on_success: bool
+
+
+def start(settings: Settings, progress: Progress, body: Body, patience: float) -> Answer:
+    """Run body in a process of its own; the answer is what body reports first. A failure before that is raised."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        _leave(reader, writer, settings, progress, body)
+    os.close(writer)
+    os.waitpid(child, 0)
+    with os.fdopen(reader, "rb") as pipe:
+        ready, _w, _x = select.select([pipe], [], [], patience + GRACE_SECONDS)
+        line = pipe.readline() if ready else b""
+    try:
+        answer = json.loads(line)
+    except ValueError as problem:
+        raise StreamError("the transfer's process ended before it was ready") from problem
+    if answer.get("failed"):
+        raise StreamError(answer["msg"])
+    return dict(answer)
+
+
+def _leave(reader: int, writer: int, settings: Settings, progress: Progress, body: Body) -> NoReturn:
+    """In the child: let go of everything of the module run, then work. It never comes back."""
+    try:
+        os.close(reader)
+        os.setsid()
+        if os.fork():
+            os._exit(0)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        os.chdir("/")
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for descriptor in (0, 1, 2):
+            os.dup2(nothing, descriptor)
+        watchdog = threading.Timer(settings.seconds + GRACE_SECONDS + LINGER_SECONDS, os._exit, (1,))
+        watchdog.daemon = True
+        watchdog.start()
+        _work(writer, settings, progress, body)
+    finally:
+        os._exit(0)
+
+
+def _work(writer: int, settings: Settings, progress: Progress, body: Body) -> None:
+    reported = threading.Event()
+
+    def report(answer: Answer) -> None:
+        if not reported.is_set():
+            reported.set()
+            with contextlib.suppress(OSError), os.fdopen(writer, "wb") as pipe:
+                pipe.write(json.dumps(answer).encode("utf-8") + b"\n")
+
+    outcome: Answer = {"failed": True, "msg": "the transfer's process met an error of its own"}
+    control = Control(settings.transfer, settings.token, progress.shown)
+    try:
+        outcome = body(report, control.stopped)
+    except (StreamError, OSError) as problem:
+        outcome = {"failed": True, "msg": str(problem)}
+    finally:
+        if sys.exc_info()[0] is not None:
+            outcome["traceback"] = traceback.format_exc()
+        collect = reported.is_set() and (settings.linger_on_success or bool(outcome.get("failed")))
+        report(outcome)
+        control.publish(outcome)
+        if collect:
+            control.linger(LINGER_SECONDS)
+        control.close()

@@ -1,0 +1,130 @@
+# Copyright (c) 2026, nixmetal.builders contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a receiver asks for: the parts of lacking files that neither an interruption nor another file left here."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+from typing import Protocol
+
+from . import parts
+from .blob_store import Donor
+from .errors import StreamError
+from .manifest import Entry
+from .parts import Part
+
+SPARE = 1 << 20  # for names, journals and records
+
+
+class Store(Protocol):
+    """A destination, whatever its layout."""
+
+    dest: str
+    parts: str
+
+    def lacking(self, remember: bool) -> list[Entry]:
+        """What has to travel."""
+
+    def prepare(self) -> None:
+        """Make the directories."""
+
+    def donors(self, lacking: list[Entry]) -> dict[str, Donor]:
+        """Where pieces stand already."""
+
+    def distrust(self, digest: str) -> None:
+        """Forget that a file was verified."""
+
+    def place(self, entry: Entry) -> tuple[str, int]:
+        """Path and mode of contents."""
+
+    def arrived(self, entry: Entry) -> None:
+        """Note contents that have their name."""
+
+    def is_finished(self) -> bool:
+        """Whether there is nothing to do at all."""
+
+    def finish(self) -> bool:
+        """Complete the destination."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Segment:
+    """A range of a file: from the wire, or from a donor."""
+
+    offset: int
+    length: int
+    donor: Donor | None = None
+
+
+@dataclasses.dataclass
+class Job:
+    """One file that has to come into place."""
+
+    entry: Entry
+    segments: list[Segment]
+    part: Part | None = None  # opened early only when something was left of it
+
+    def close(self) -> None:
+        """Let go of the part, whatever became of it."""
+        if self.part:
+            self.part.close()
+
+    @property
+    def donors(self) -> set[str]:
+        """Digests of the files that it borrows from."""
+        return {segment.donor.digest for segment in self.segments if segment.donor}
+
+
+def make_jobs(store: Store, lacking: list[Entry]) -> list[Job]:
+    """A job for each lacking file; parts that an earlier transfer left are read and continued."""
+    left = parts.interrupted(store.parts)
+    donors = store.donors(lacking)
+    jobs = []
+    for entry in lacking:
+        part = Part(store.parts, entry) if left.get(entry.sha256) else None
+        jobs.append(Job(entry, segments(entry, part.length if part else 0, donors), part))
+    return jobs
+
+
+def segments(entry: Entry, start: int, donors: dict[str, Donor]) -> list[Segment]:
+    """Cut what is left of a file at the borders between what is here and what is not."""
+    found: list[Segment] = []
+    offset = 0
+    for piece in entry.pieces:
+        skip = max(0, start - offset)
+        if skip < piece.size:
+            donor = donors.get(piece.sha256)
+            moved = donor._replace(offset=donor.offset + skip) if donor else None
+            _add(found, Segment(offset + skip, piece.size - skip, moved))
+        offset += piece.size
+    if not entry.pieces and start < entry.size:
+        found.append(Segment(start, entry.size - start))
+    return found
+
+
+def check_space(store: Store, lacking: list[Entry]) -> None:
+    """Refuse before the first byte what the file system cannot hold."""
+    left = parts.interrupted(store.parts)
+    needed = sum(max(0, entry.size - left.get(entry.sha256, 0)) for entry in lacking) + SPARE
+    existing = store.dest
+    while not os.path.isdir(existing):
+        existing = os.path.dirname(existing) or "/"
+    free = shutil.disk_usage(existing).free
+    if needed > free:
+        raise StreamError(
+            f"{store.dest}: {needed} bytes are needed and {free} are free. Free some, remove old releases, or give a "
+            "dest on another file system; nothing was sent"
+        )
+
+
+def _add(found: list[Segment], segment: Segment) -> None:
+    """Join ranges that both come over the wire."""
+    last = found[-1] if found else None
+    if last and not last.donor and not segment.donor:
+        found[-1] = Segment(last.offset, last.length + segment.length)
+    else:
+        found.append(segment)

@@ -1,0 +1,168 @@
+# Copyright (c) 2026, nixmetal.builders contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The messages between the two sides of a transfer.
+
+After the TLS handshake both sides greet. Then the receiver asks: frames WANT, each a list of (digest, offset, length),
+and GO. The sender answers with the contents of these ranges, in that order, as frames DATA that never cross a range. The
+receiver ends with DONE once everything is durable. PING says that a side lives while it is busy; ERROR carries a last word.
+A frame is one byte of kind, four bytes of length, and that many bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import struct
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, wait
+from typing import TypeVar
+
+from . import limits, tls
+from .errors import PeerGoneError, RefusedError, StreamError
+from .timing import Deadline
+
+HEADER = struct.Struct(">cI")
+RANGE = struct.Struct(">32sQQ")
+GREETING = b"nixmetal-stream 1 "
+
+HELLO, WANT, GO, DATA, DONE, PING, ERROR = (bytes([code]) for code in range(1, 8))
+Range = tuple[bytes, int, int]
+Result = TypeVar("Result")
+
+
+class Channel:
+    """One connection to the peer, with a limit on silence and one on the whole transfer."""
+
+    def __init__(self, secured: ssl.SSLSocket, address: str, silence: float, deadline: Deadline) -> None:
+        self._socket = secured
+        self._deadline = deadline
+        self.address = address
+        self.silence = silence
+
+    def describe(self) -> dict[str, str]:
+        """Protocol version and cipher."""
+        return tls.describe(self._socket)
+
+    def send(self, content: bytes | bytearray | memoryview) -> None:
+        """Send bytes that already hold whole frames."""
+        with self._guard():
+            self._socket.sendall(content)
+
+    def send_frame(self, kind: bytes, content: bytes = b"") -> None:
+        """Send one frame."""
+        self.send(HEADER.pack(kind, len(content)) + content)
+
+    def header(self) -> tuple[bytes, int]:
+        """Kind and length of the next frame that is neither PING nor ERROR."""
+        head = bytearray(HEADER.size)
+        while True:
+            self.fill(memoryview(head))
+            kind, length = HEADER.unpack(head)
+            if kind == ERROR:
+                raise StreamError(f"the other side gave up: {_readable(self.content(length))}")
+            if kind != PING or length:
+                return kind, length
+
+    def content(self, length: int) -> bytes:
+        """The content of a frame that is not data."""
+        if length > limits.MAX_CONTROL:
+            raise StreamError(f"the peer announced a message of {length} bytes")
+        content = bytearray(length)
+        self.fill(memoryview(content))
+        return bytes(content)
+
+    def expect(self, kind: bytes) -> bytes:
+        """The content of the next frame, which must be of this kind."""
+        found, length = self.header()
+        if found != kind:
+            raise StreamError(f"the peer sent a message of kind {found[0]} where {kind[0]} was due")
+        return self.content(length)
+
+    def fill(self, view: memoryview) -> None:
+        """Receive exactly as many bytes as the view holds."""
+        with self._guard():
+            while view:
+                count = self._socket.recv_into(view)
+                if not count:
+                    raise PeerGoneError("the other side closed the connection")
+                view = view[count:]
+
+    def attend(self, work: Future[Result]) -> Result:
+        """Wait for work on this side, and keep the peer from taking it for silence."""
+        while not wait([work], timeout=min(self.silence / 4, 5.0)).done:
+            self._deadline.check()
+            self.send_frame(PING)
+        return work.result()
+
+    def abort(self) -> None:
+        """Break the connection, from another thread too."""
+        with contextlib.suppress(OSError):
+            socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """End the connection."""
+        self.abort()
+        self._socket.close()
+
+    @contextlib.contextmanager
+    def _guard(self) -> Iterator[None]:
+        left = self._deadline.check()
+        try:
+            self._socket.settimeout(min(self.silence, left))
+            yield
+        except socket.timeout as problem:
+            self._deadline.check()
+            raise PeerGoneError(f"nothing was heard from the other side for {self.silence:g} seconds") from problem
+        except (OSError, ValueError) as problem:
+            raise PeerGoneError(f"the connection to the other side broke ({problem})") from problem
+
+
+def greet(channel: Channel, role: str) -> None:
+    """Exchange greetings: both certificates are proved only when the peer has spoken."""
+    channel.send_frame(HELLO, GREETING + role.encode("ascii"))
+    other = b"receiver" if role == "sender" else b"sender"
+    if channel.expect(HELLO) != GREETING + other:
+        raise RefusedError("it does not speak as the other side of this transfer")
+
+
+def send_wants(channel: Channel, ranges: Iterable[Range]) -> None:
+    """Ask for ranges, in the order in which they are to come."""
+    batch = bytearray()
+    for item in ranges:
+        batch += RANGE.pack(*item)
+        if len(batch) + RANGE.size > limits.MAX_CONTROL // 2:
+            channel.send_frame(WANT, bytes(batch))
+            batch.clear()
+    if batch:
+        channel.send_frame(WANT, bytes(batch))
+    channel.send_frame(GO)
+
+
+def receive_wants(channel: Channel) -> list[Range]:
+    """What the receiver asks for."""
+    ranges: list[Range] = []
+    while True:
+        kind, length = channel.header()
+        content = channel.content(length)
+        if kind == GO and not length:
+            return ranges
+        if kind != WANT or length % RANGE.size:
+            raise StreamError(f"the receiver sent a message of kind {kind[0]} instead of what it lacks")
+        ranges.extend(RANGE.iter_unpack(content))
+        if len(ranges) > limits.MAX_RANGES:
+            raise StreamError(f"the receiver asks for more than {limits.MAX_RANGES} ranges")
+
+
+def last_word(channel: Channel, text: str) -> None:
+    """Tell the peer why this side ends, if it still listens."""
+    with contextlib.suppress(StreamError):
+        channel.send_frame(ERROR, text.encode("utf-8", "replace")[:4000])
+
+
+def _readable(content: bytes) -> str:
+    """A message of the peer without what could disturb a terminal or a log."""
+    text = content[:4000].decode("utf-8", "replace")
+    return "".join(letter if letter.isprintable() else " " for letter in text)

@@ -1,0 +1,142 @@
+# Copyright (c) 2026, nixmetal.builders contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A connection to a second inventory host from within an action plugin, made as Ansible makes it for a delegated task."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from ansible import constants
+from ansible.errors import AnsibleActionFail
+from ansible.module_utils.parsing.convert_bool import boolean
+from ansible.playbook.play_context import PlayContext
+from ansible.plugins.action import ActionBase
+from ansible.plugins.loader import become_loader, connection_loader
+
+Variables = dict[str, Any]
+
+
+class Side:
+    """A host on which modules are run: the task's own, or a second one."""
+
+    def __init__(self, name: str, action: ActionBase, variables: Variables) -> None:
+        self.name = name
+        self._action = action
+        self._variables = variables
+
+    def run(self, module: str, **arguments: Any) -> dict[str, Any]:
+        """Run a module there."""
+        return dict(self._action._execute_module(module_name=module, module_args=arguments, task_vars=self._variables))
+
+    def reset(self) -> None:
+        """Begin with a new connection after one that broke."""
+        self._action._connection.reset()
+
+    @property
+    def is_local(self) -> bool:
+        """Whether modules run on the controller itself."""
+        return str(self._action._connection.transport).rpartition(".")[2] == "local"
+
+    @property
+    def address(self) -> str:
+        """Where Ansible reaches the host."""
+        return str(self._action._get_remote_addr(self._variables) or "")
+
+    def cleanup(self) -> None:
+        """Remove temporary files and let go of the connection."""
+        self._action.cleanup(force=True)
+        self._action._connection.close()
+
+
+class _SecondAction(ActionBase):
+    """Runs modules on the second host."""
+
+    def run(self, tmp: str | None = None, task_vars: Variables | None = None) -> dict[str, Any]:
+        raise NotImplementedError("modules are run one by one")
+
+
+def open_second_host(action: ActionBase, name: str, task_vars: Variables) -> Side:
+    """Connect to an inventory host with its own variables: address, port, user, become, interpreter."""
+    hostvars = task_vars["hostvars"]
+    if name not in hostvars:
+        raise AnsibleActionFail(f"source: {name} is not a host of the inventory")
+    task = action._task.copy()
+    task.delegate_to = name
+    manager = hostvars._variable_manager
+    delegated, _name = manager.get_delegated_vars_and_hostname(action._templar, task, task_vars)
+    variables = {**task_vars, **delegated}
+    own = delegated["ansible_delegated_vars"][name]
+    templar = action._templar.copy_with_new_env(available_variables=own)
+    context = _play_context(action._play_context, task_vars).set_task_and_variable_override(task, variables, templar)
+    context.post_validate(templar=templar)
+    connection = _connection(task, own, templar, context)
+    second = _SecondAction(task, connection, context, action._loader, templar, action._shared_loader_obj)
+    return Side(name, second, variables)
+
+
+def _play_context(of_task: PlayContext, task_vars: Variables) -> PlayContext:
+    """What the command line said, without anything that belongs to the task's own host."""
+    passwords = {
+        "conn_pass": "" if _has(task_vars, "ansible_password", "ansible_ssh_pass") else of_task.password,
+        "become_pass": "" if _has(task_vars, "ansible_become_password", "ansible_become_pass") else of_task.become_pass,
+    }
+    return PlayContext(passwords=passwords)
+
+
+def _has(variables: Mapping[str, Any], *names: str) -> bool:
+    return any(name in variables for name in names)
+
+
+def _connection(task: Any, variables: Variables, templar: Any, context: PlayContext) -> Any:
+    kind = templar.template(variables["ansible_connection"]) if "ansible_connection" in variables else task.connection
+    context.connection = kind
+    connection = connection_loader.get(
+        kind, context, new_stdin=None, task_uuid=task._uuid, ansible_playbook_pid=str(os.getppid())
+    )
+    if not connection:
+        raise AnsibleActionFail(f"source: the connection plugin {kind} was not found")
+    keys = task.dump_attrs()
+    keys["timeout"] = context.timeout  # of the connection; the task's attribute of that name is another thing
+    keys.pop("retries", None)
+    if context.password:
+        keys["password"] = context.password
+    connection.set_become_plugin(_become(task, variables, templar))
+    context.set_attributes_from_plugin(connection)
+    connection.set_options(task_keys=keys, var_options=_options("connection", connection, variables, templar))
+    connection._shell.set_options(task_keys=keys, var_options=_options("shell", connection._shell, variables, templar))
+    if connection.become:
+        if context.become_pass:
+            keys["become_pass"] = context.become_pass
+        connection.become.set_options(
+            task_keys=keys, var_options=_options("become", connection.become, variables, templar)
+        )
+    return connection
+
+
+def _become(task: Any, variables: Variables, templar: Any) -> Any:
+    wanted = variables.get("ansible_become")
+    if not (task.become if wanted is None else boolean(templar.template(wanted))):
+        return None
+    method = templar.template(variables.get("ansible_become_method") or task.become_method)
+    plugin = become_loader.get(method)
+    if not plugin:
+        raise AnsibleActionFail(f"source: the become plugin {method} was not found")
+    return plugin
+
+
+def _options(kind: str, plugin: Any, variables: Variables, templar: Any) -> Variables:
+    """The variables that this plugin reads, templated with the second host's own values."""
+    names = constants.config.get_plugin_vars(kind, plugin._load_name)
+    found = {name: templar.template(variables[name]) for name in names if name in variables}
+    if kind == "connection" and getattr(plugin, "allow_extras", False):
+        prefix = f"ansible_{plugin.extras_prefix}_"
+        found["_extras"] = {
+            name: templar.template(variables[name])
+            for name in variables
+            if name.startswith(prefix) and name not in found
+        }
+    return found
