@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 import junit
+import nix_root
 from commands import CACHE, CHECKOUT, TOOLS, environment, run
 from outcome import Outcome
 
@@ -16,7 +17,7 @@ from outcome import Outcome
 def units(long: bool) -> Outcome:
     """The unit tests, one worker for each core."""
     workers = str(os.cpu_count() or 1)
-    return _pytest("units", "tests/unit", long, ["--numprocesses", workers, "--dist", "loadfile"])
+    return _pytest("units", "tests/unit", long, ["--numprocesses", workers, "--dist", "loadfile"], _real_nix(long))
 
 
 def loop(long: bool) -> Outcome:
@@ -24,7 +25,16 @@ def loop(long: bool) -> Outcome:
     return _pytest("loop", "tests/system", long, ["--verbose"])
 
 
-def _pytest(stage: str, folder: str, long: bool, options: list[str]) -> Outcome:
+def _real_nix(long: bool) -> dict[str, str]:
+    """What tests/unit/plugins/module_utils/nix asks for its tests with a real Nix; with long, of two versions."""
+    suites = (nix_root.OLDEST, nix_root.NEWER) if long else (nix_root.OLDEST,)
+    roots = os.environ.get("NIXMETAL_TEST_ROOTS") or ":".join(
+        str(root) for root in map(nix_root.provide, suites) if root
+    )
+    return {"NIXMETAL_TEST_ROOTS": roots}
+
+
+def _pytest(stage: str, folder: str, long: bool, options: list[str], more: dict[str, str] | None = None) -> Outcome:
     outcome = Outcome(stage)
     if not (CHECKOUT / folder).is_dir():
         outcome.add_failure(f"{folder} is missing")
@@ -33,7 +43,7 @@ def _pytest(stage: str, folder: str, long: bool, options: list[str]) -> Outcome:
     report.unlink(missing_ok=True)
     everything = ["-m", ""] if long else []
     command = [str(TOOLS / "pytest"), folder, "--junitxml", str(report), "--durations", "5", *options, *everything]
-    code = run(command, environment())
+    code = run(command, environment() | (more or {}))
     if report.exists():
         junit.count(report, outcome)
     if code != 0 and not outcome.failed:

@@ -1,0 +1,51 @@
+# Copyright (c) 2026, nixmetal.builders contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A real Nix for the checks: Debian's, unpacked once into the cache and run from there by its own loader, as any user.
+
+Nothing is installed and the machine's /nix is not touched.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+from commands import CACHE, capture, environment
+
+# Debian 12 has Nix 2.8, Debian 13 has 2.26.
+OLDEST = "bookworm"
+NEWER = "trixie"
+PACKAGES = "nix-bin,busybox-static"
+
+
+def provide(suite: str = OLDEST) -> Path | None:
+    """The root with that release's Nix, or None and a word about what is missing."""
+    root = CACHE / "nix" / suite
+    if (root / "usr/bin/nix").exists():
+        return root
+    if not shutil.which("mmdebstrap"):
+        print("*** no mmdebstrap to unpack a Nix with: apt-get install mmdebstrap ***", file=sys.stderr)
+        return None
+    shutil.rmtree(root, ignore_errors=True)
+    root.parent.mkdir(parents=True, exist_ok=True)
+    # Its name comes last: a root that is there is whole.
+    begun = root.with_name(f"{suite}.begun")
+    shutil.rmtree(begun, ignore_errors=True)
+    command = ["mmdebstrap", "--quiet", "--variant=extract", f"--include={PACKAGES}", suite, str(begun)]
+    code, output = capture(command, environment())
+    if code != 0:
+        print(f"*** mmdebstrap could not unpack a Nix ***\n{output}", file=sys.stderr)
+        return None
+    begun.rename(root)
+    return root
+
+
+def program(root: Path, name: str) -> list[str]:
+    """The command that runs one of Nix's programs from a root, without entering it."""
+    loader = next(path for pattern in ("usr/lib64/ld-linux*", "lib64/ld-linux*") for path in root.glob(pattern))
+    folders = ("lib/*-linux-gnu", "usr/lib/*-linux-gnu", "usr/lib/nix")
+    libraries = ":".join(str(path) for pattern in folders for path in root.glob(pattern))
+    return [str(loader), "--argv0", name, "--library-path", libraries, str(root / "usr/bin/nix")]
