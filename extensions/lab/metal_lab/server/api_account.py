@@ -52,8 +52,9 @@ async def get_user(request: Request) -> Response:
 @router.get("/projects/{project_id}/hardware-reservations")
 async def list_reservations(request: Request, project: Project) -> Response:
     """The lab has none yet."""
-    _nothing, meta = page_of([], request.query_params, f"/projects/{project}/hardware-reservations")
-    return answer({"hardware_reservations": [], "meta": meta})
+    none: list[dict[str, Any]] = []
+    reservations, meta = page_of(none, request.query_params, f"/projects/{project}/hardware-reservations")
+    return answer({"hardware_reservations": reservations, "meta": meta})
 
 
 # -- SSH keys ----------------------------------------------------------------------------------------
