@@ -53,3 +53,52 @@ notes:
   - The proxy named by the environment variables E(HTTPS_PROXY), E(HTTP_PROXY) and E(NO_PROXY) is used.
   - Redirects are refused, because they would carry the token to another host.
 """
+
+    # For the inventory plugin, whose options Ansible itself looks up in the environment.
+    INVENTORY = r"""
+requirements:
+  - equinix-metal >= 0.11
+options:
+  metal_api_url:
+    description:
+      - The URL at which the Equinix Metal API answers, for example C(https://metal.example.org/metal/v1).
+      - There is no default. Equinix closed its own service on 2026-06-30, so every use names its endpoint.
+    type: str
+    env:
+      - name: METAL_API_URL
+  metal_auth_token:
+    description:
+      - The API token.
+    type: str
+    aliases: [api_token]
+    env:
+      - name: METAL_AUTH_TOKEN
+      - name: PACKET_AUTH_TOKEN
+      - name: PACKET_API_TOKEN
+  project_id:
+    description:
+      - The id (UUID) of the project.
+    type: str
+    env:
+      - name: METAL_PROJECT_ID
+      - name: PACKET_PROJECT_ID
+  metal_api_timeout:
+    description:
+      - How many seconds one call of the API may take to connect, and then to answer.
+    type: float
+    default: 30
+  metal_api_tries:
+    description:
+      - How many times a call is sent before the plugin gives up.
+    type: int
+    default: 5
+  metal_ca_file:
+    description:
+      - The path of a file with the certificates of the authorities that the endpoint's certificate is checked against.
+      - If not set, the environment variables E(SSL_CERT_FILE) and E(REQUESTS_CA_BUNDLE) are tried.
+      - Without any, the authorities of the operating system are trusted.
+    type: path
+notes:
+  - The proxy named by the environment variables E(HTTPS_PROXY), E(HTTP_PROXY) and E(NO_PROXY) is used.
+  - Redirects are refused, because they would carry the token to another host.
+"""

@@ -14,7 +14,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal import devices, ownership, values
+from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal import devices, ownership
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.errors import SettingError
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.events import Evidence
 
@@ -171,14 +171,3 @@ def unavailable_reason(facts: Mapping[str, Any], evidence: Evidence) -> str | No
     if nothing:
         return f"neither the machine nor the tables plans and hostnames tell its {' and '.join(nothing)}"
     return None
-
-
-def requests_by_device(requests: list[Mapping[str, Any]]) -> dict[str, str]:
-    """Which request made which device."""
-    made = {}
-    for request in requests:
-        request_id = values.text(request.get("id"))
-        for device_id in request.get("device_ids") or []:
-            if request_id is not None:
-                made[device_id] = request_id
-    return made

@@ -57,7 +57,11 @@ def _absent(client: Client, options: dict[str, Any], check_mode: bool) -> Result
     if name:
         spot_bid.check_name(name, "name")
     terminate = options["terminate_devices"]
-    return _result(spot_market.ensure_absent(client, fleet, name, request_id, terminate, check_mode))
+    result = _result(spot_market.ensure_absent(client, fleet, name, request_id, terminate, check_mode))
+    if result["device_ids"] and not terminate:
+        left = ", ".join(result["device_ids"])
+        result["warnings"] = [f"These machines belong to no request now, and go on to cost money: {left}."]
+    return result
 
 
 def _result(outcome: Outcome) -> Result:

@@ -1,0 +1,204 @@
+# Copyright (c) 2026, nixmetal.builders contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: metal_builders
+short_description: Equinix Metal machines as Nix builders
+version_added: 0.1.0
+description:
+  - Lists the machines of an Equinix Metal project by their id, with what is needed to build on them as host variables.
+  - The SSH host key and the abilities of a machine come from its own events. Of these the oldest are believed that are newer
+    than the machine's latest request for an address, which it makes early in every boot.
+  - A machine that cannot be given builds is listed all the same, and C(builder_unavailable_reason) says why.
+  - When everything could be read, the variable C(builders_reading) of the group C(all) says so. Ansible goes on without hosts
+    when an inventory plugin fails, so whatever writes or deletes by this inventory must look at that variable first.
+author:
+  - nixmetal.builders contributors (@nixmetal)
+extends_documentation_fragment:
+  - nixmetal.builders.metal.inventory
+  - constructed
+  - inventory_cache
+options:
+  plugin:
+    description:
+      - The name of this plugin.
+    type: str
+    required: true
+    choices: [nixmetal.builders.metal_builders]
+  fleet:
+    description:
+      - List only the machines of this fleet, which carry the tag C(nixmetal-fleet=FLEET).
+    type: str
+  tags:
+    description:
+      - List only the machines that carry all of these tags.
+    type: list
+    elements: str
+    default: []
+  skip_tags:
+    description:
+      - A machine with one of these tags takes no new builds, which C(builder_draining) tells. It stays listed.
+      - A tag counts as well when an equals sign and the name of an owner follow it.
+    type: list
+    elements: str
+    default: [skip-hydra]
+  address:
+    description:
+      - Which of a machine's addresses to use.
+    type: str
+    choices: [public_ipv4, private_ipv4, public_ipv6]
+    default: public_ipv4
+  address_name:
+    description:
+      - A Jinja expression for the name to use in place of an address, such as C(short_id ~ '.packethost.net').
+      - It sees the builder facts, and C(short_id) and C(facility).
+    type: str
+  plans:
+    description:
+      - What the operator knows of machines, by the slug of their plan.
+      - Each entry may hold C(user), C(admin_user), C(port), C(systems), C(features), C(mandatory_features), C(max_jobs),
+        C(speed_factor) and C(host_key), which override what the machine says of itself.
+      - An entry may hold the same under C(defaults), which completes what the machine does not say.
+    type: dict
+    default: {}
+  hostnames:
+    description:
+      - The same as O(plans), by hostname. It goes before O(plans).
+    type: dict
+    default: {}
+  workers:
+    description:
+      - How many calls of the API are under way at once.
+    type: int
+    default: 8
+"""
+
+EXAMPLES = r"""
+---
+# metal_builders.yml: the machines of one fleet, grouped by plan and metro
+plugin: nixmetal.builders.metal_builders
+metal_api_url: https://metal.example.org/metal/v1
+metal_auth_token: "{{ lookup('ansible.builtin.env', 'METAL_AUTH_TOKEN') }}"
+project_id: 7d1b3f0e-52c4-4c8e-9a5e-0c1d2e3f4a5b
+fleet: hydra
+plans:
+  c3.small.x86:
+    max_jobs: 8
+    defaults:
+      systems: [x86_64-linux]
+groups:
+  ready: builder_unavailable_reason is none and not builder_draining
+keyed_groups:
+  - prefix: plan
+    key: builder_plan
+  - prefix: metro
+    key: builder_location
+cache: true
+cache_plugin: ansible.builtin.jsonfile
+cache_connection: ~/.cache/nixmetal
+cache_timeout: 300
+"""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from ansible.errors import AnsibleParserError
+from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable
+
+from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal import facts, inventory, sdk, settings
+from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.client import Client
+from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.errors import MetalError
+from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.transport import SdkTransport
+
+GROUP = "builders"
+CONNECTION_OPTIONS = (
+    "metal_api_url",
+    "metal_auth_token",
+    "project_id",
+    "metal_api_timeout",
+    "metal_api_tries",
+    "metal_ca_file",
+)
+
+
+class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
+    """Joins the reading of a project to Ansible's inventory; the work is done in module_utils/equinix_metal."""
+
+    NAME = "nixmetal.builders.metal_builders"
+
+    def verify_file(self, path: str) -> bool:
+        return bool(super().verify_file(path)) and path.endswith(("metal_builders.yml", "metal_builders.yaml"))
+
+    def parse(self, inventory: Any, loader: Any, path: str, cache: bool = True) -> None:
+        super().parse(inventory, loader, path, cache)
+        self._read_config_data(path)
+        try:
+            checked = settings.from_options(self._connection_options(), os.environ)
+            choices = self._choices()
+            reading = self._reading(checked, path, cache)
+        except MetalError as error:
+            raise AnsibleParserError(f"{self.NAME}: {error}") from error
+        self._populate(reading, choices, checked)
+
+    def _connection_options(self) -> dict[str, Any]:
+        return {name: self._templated(self.get_option(name)) for name in CONNECTION_OPTIONS}
+
+    def _templated(self, value: Any) -> Any:
+        return self.templar.template(value) if self.templar.is_template(value) else value
+
+    def _choices(self) -> facts.Choices:
+        for option in ("plans", "hostnames"):
+            facts.check_table(self.get_option(option), option)
+        return facts.Choices(
+            plans=self.get_option("plans"),
+            hostnames=self.get_option("hostnames"),
+            skip_tags=tuple(self.get_option("skip_tags")),
+            address_kind=self.get_option("address"),
+        )
+
+    def _reading(self, checked: settings.Settings, path: str, cache: bool) -> inventory.Reading:
+        """From the cache when it may be used and has one, or else from the API. An incomplete one is not kept."""
+        scope = inventory.Scope(self._templated(self.get_option("fleet")), tuple(self.get_option("tags")))
+        key = f"{self.get_cache_key(path)}_{inventory.fingerprint(checked, scope)}"
+        caching = self.get_option("cache")
+        if caching and cache and key in self._cache:
+            return inventory.from_cache(self._cache[key])
+        client = Client(checked, SdkTransport(checked, sdk.load_whole(), connections=self.get_option("workers")))
+        reading = inventory.take(client, scope, self.get_option("workers"))
+        if caching and reading.complete:
+            self._cache[key] = reading.as_data()
+        return reading
+
+    def _populate(self, reading: inventory.Reading, choices: facts.Choices, checked: settings.Settings) -> None:
+        self.inventory.add_group(GROUP)
+        for machine in reading.machines:
+            self._add_host(machine, choices)
+        if reading.complete:
+            told = inventory.announcement(reading, f"{self.NAME.rpartition('.')[2]} {checked.url}", checked.project_id)
+            self.inventory.set_variable("all", "builders_reading", told)
+        for problem in reading.problems:
+            self.display.warning(
+                f"{self.NAME}: {problem}. This reading is not complete, so builders_reading is not set."
+            )
+
+    def _add_host(self, machine: Mapping[str, Any], choices: facts.Choices) -> None:
+        variables = inventory.host_variables(machine, choices)
+        self._name_address(variables, machine)
+        host = variables["builder_id"]
+        self.inventory.add_host(host, group=GROUP)
+        for name, value in variables.items():
+            self.inventory.set_variable(host, name, value)
+        strict = self.get_option("strict")
+        self._set_composite_vars(self.get_option("compose"), variables, host, strict=strict)
+        self._add_host_to_composed_groups(self.get_option("groups"), variables, host, strict=strict)
+        self._add_host_to_keyed_groups(self.get_option("keyed_groups"), variables, host, strict=strict)
+
+    def _name_address(self, variables: dict[str, Any], machine: Mapping[str, Any]) -> None:
+        expression = self.get_option("address_name")
+        if expression:
+            known = {**variables, "short_id": machine["device"]["short_id"], "facility": machine["device"]["facility"]}
+            inventory.use_address(variables, str(self._compose(expression, known)))
