@@ -41,11 +41,7 @@ def summary_lines(plan: Mapping[str, Any], results: Sequence[Mapping[str, Any]],
     """What was made: request ids, machines, cost."""
     lines: list[str] = []
     for result in results:
-        bid, request = result["bid"], result["request_id"] or "not made: check mode"
-        lines += _wrapped(
-            f"{bid['name']}: request {request} in {bid['metro']}, {len(result['device_ids'])} of {bid['count']} machines"
-        )
-        lines += [f"  machine {device}" for device in result["device_ids"]]
+        lines += _wrapped(_made(result)) + [f"  machine {device}" for device in result["device_ids"]]
     verb = "would cost" if check_mode else "costs"
     return lines + _wrapped(
         f"The fleet {verb} at most {plan['cost_usd_per_hour'] + plan['undeclared_usd_per_hour']:.2f} USD per hour "
@@ -87,6 +83,14 @@ def _sentence(bid: Mapping[str, Any]) -> str:
     if bid["action"] == "keep":
         return f"{bid['name']}: keep request {bid['request_id']} in {bid['metro']} ({len(bid['device_ids'])} machines){notes}"
     return f"{bid['name']}: cannot be bought as declared"
+
+
+def _made(result: Mapping[str, Any]) -> str:
+    bid = result["bid"]
+    if result["request_id"] is None:
+        return f"{bid['name']}: would request {bid['count']} machines in {bid['metro']}"
+    machines = f"{len(result['device_ids'])} of {bid['count']} machines"
+    return f"{bid['name']}: request {result['request_id']} in {bid['metro']}, {machines}"
 
 
 def _others(plan: Mapping[str, Any]) -> list[str]:

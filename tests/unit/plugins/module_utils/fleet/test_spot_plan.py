@@ -170,6 +170,6 @@ def test_summary_tells_requests_machines_and_cost(bid: Any) -> None:
     ]
     planned = {**made, "request_id": None, "device_ids": []}
     assert summary_lines(plan, [planned], True) == [
-        "small: request not made: check mode in am, 0 of 2 machines",
+        "small: would request 2 machines in am",
         "The fleet would cost at most 0.70 USD per hour (ceiling 10.00).",
     ]

@@ -1,0 +1,151 @@
+# Copyright (c) 2026, nixmetal.builders contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""launch_spot.yml from end to end, with a provider that the collection does not know: so the role names none itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+CHECKOUT = HERE.parents[3]
+MARKET: dict[str, Any] = {
+    "offers": [
+        {
+            "plan": "small",
+            "metro": "da",
+            "spot_price_usd_per_hour": 0.2,
+            "on_demand_price_usd_per_hour": 1.5,
+            "currency": "USD",
+        }
+    ],
+    "unknown_plans": [],
+    "unknown_metros": [],
+}
+BID: dict[str, Any] = {
+    "name": "first",
+    "provider": "invented",
+    "plan": "small",
+    "metros": ["am", "da"],
+    "count": 2,
+    "max_bid_usd_per_hour": 0.35,
+    "channel": "stable",
+}
+
+
+class Launch:
+    """A copy of the collection with the invented provider in it, and what its playbook does."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.collection = root / "ansible_collections" / "nixmetal" / "builders"
+        for folder in ("docs/contracts", "meta", "playbooks", "plugins", "roles/spot_fleet"):
+            shutil.copytree(CHECKOUT / folder, self.collection / folder)
+        shutil.copy(CHECKOUT / "galaxy.yml", self.collection)
+        shutil.copytree(HERE / "invented", self.collection / "roles" / "invented")
+        self.requests = root / "requests.json"
+        self.calls = root / "calls"
+        self.requests.write_text("[]", encoding="utf-8")
+
+    def run(self, *arguments: str, **changes: Any) -> subprocess.CompletedProcess[str]:
+        variables = {
+            "spot_fleet_name": "ci",
+            "spot_fleet_ceiling_usd_per_hour": 1,
+            "spot_fleet_bids": [BID],
+            "netboot_channels": [{"name": "stable", "base_url": "http://192.0.2.1"}],
+            "invented_directory": str(self.root),
+            "invented_market": MARKET,
+            **changes,
+        }
+        extra = self.root / "variables.json"
+        extra.write_text(json.dumps(variables), encoding="utf-8")
+        command = [sys.executable, "-m", "ansible", "playbook", "-i", "elsewhere,", "-e", f"@{extra}"]
+        playbook = str(self.collection / "playbooks" / "launch_spot.yml")
+        environment = {
+            **os.environ,
+            "ANSIBLE_COLLECTIONS_PATH": str(self.root),
+            "ANSIBLE_LOCAL_TEMP": str(self.root / "tmp"),
+        }
+        return subprocess.run(
+            [*command, playbook, *arguments], capture_output=True, text=True, env=environment, timeout=120, check=False
+        )
+
+
+@pytest.fixture
+def launch(tmp_path: Path) -> Launch:
+    return Launch(tmp_path)
+
+
+def changed(result: subprocess.CompletedProcess[str]) -> int:
+    found = re.search(r"localhost\s+: ok=\d+\s+changed=(\d+)", result.stdout)
+    assert found, result.stdout + result.stderr
+    return int(found.group(1))
+
+
+def message(result: subprocess.CompletedProcess[str]) -> str:
+    return " ".join((result.stdout + result.stderr).replace("''", "'").split())
+
+
+def test_check_then_launch_then_nothing_to_do(launch: Launch) -> None:
+    shown = launch.run("--check", "--diff")
+    assert shown.returncode == 0, shown.stdout + shown.stderr
+    assert "first: create a request for 2 small in da" in shown.stdout
+    assert "At most 0.70 USD per hour, 511.00 USD per month of 730 hours; ceiling 1.00" in message(shown)
+    assert changed(shown) == 1
+    assert launch.requests.read_text(encoding="utf-8") == "[]"
+    table = shown.stdout.partition("Show what may be bought")[2].partition("TASK")[0].splitlines()[2:]
+    assert max(map(len, table)) <= 80
+
+    done = launch.run()
+    assert changed(done) == 1
+    assert "first: request request-first in da, 0 of 2 machines" in done.stdout
+    (request,) = json.loads(launch.requests.read_text(encoding="utf-8"))
+    assert (request["metro"], request["count"]) == ("da", 2)
+
+    again = launch.run()
+    assert changed(again) == 0
+    assert "first: keep request request-first in da" in again.stdout
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"spot_fleet_ceiling_usd_per_hour": 0.69}, "the bids may cost 0.70 USD per hour, more than"),
+        (
+            {"spot_fleet_bids": [{**BID, "max_bid_usd_per_hour": 0}]},
+            "bid 'first': max_bid_usd_per_hour must be at least 0.01",
+        ),
+        ({"spot_fleet_bids": [{**BID, "provider": "nobody"}]}, "bid 'first': provider 'nobody' is not a provider role"),
+    ],
+)
+def test_wrong_declaration_asks_nobody(launch: Launch, changes: dict[str, Any], words: str) -> None:
+    result = launch.run(**changes)
+    assert result.returncode != 0
+    assert words in message(result)
+    assert not launch.calls.exists()
+
+
+@pytest.mark.parametrize(
+    ("market", "words"),
+    [
+        ({**MARKET, "unknown_metros": ["am"]}, "bid 'first': metro 'am' is not known to invented"),
+        ({**MARKET, "offers": []}, "bid 'first': none of its metros (am, da) offers the plan small"),
+        ({"offers": []}, "answered offers with something else than its contract says: unknown_plans is missing"),
+    ],
+)
+def test_what_cannot_be_bought_requests_nothing(launch: Launch, market: dict[str, Any], words: str) -> None:
+    result = launch.run(invented_market=market)
+    assert result.returncode != 0
+    assert words in message(result)
+    assert launch.calls.exists()
+    assert launch.requests.read_text(encoding="utf-8") == "[]"
