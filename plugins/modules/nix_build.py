@@ -25,6 +25,8 @@ attributes:
       - Evaluates without writing to the store (a flake is instantiated all the same), builds nothing, turns no link.
       - When the derivation itself is not in the store yet, RV(built) holds it alone, because Nix cannot tell which of its
         inputs would be built.
+      - When O(derivation) is not in the store of the host, because the task that brings it there did not run either, a warning
+        says so, and RV(outputs) is empty.
       - An expression that imports what it has built itself can only be evaluated by a real run.
   diff_mode:
     support: full
@@ -206,6 +208,8 @@ stderr:
   sample: "error: attribute 'image' missing"
 """
 
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.nix.building import Request, build
@@ -237,7 +241,7 @@ ARGUMENTS = {
 }
 
 
-def settings(params: dict) -> dict:
+def settings(params: dict[str, Any]) -> dict[str, Any]:
     """The options that are settings of Nix, under their names in nix.conf."""
     builders = params["builders"]
     return {
@@ -252,7 +256,7 @@ def settings(params: dict) -> dict:
     }
 
 
-def request(params: dict) -> Request:
+def request(params: dict[str, Any]) -> Request:
     """What the options ask for."""
     source = {name: params[name] for name in [*SOURCES, "attr", "args", "search_path"]}
     wanted = {name: params[name] for name in ("evaluate_only", "out_link", "rebuild", "log_lines")}
@@ -271,7 +275,10 @@ def main() -> None:
         result = build(Nix(settings(module.params)), request(module.params), module.check_mode)
     except NixError as error:
         module.fail_json(msg=str(error), **error.details)
-    module.exit_json(**result.public())
+    answer = result.public()
+    for warning in answer.pop("warnings"):
+        module.warn(warning)
+    module.exit_json(**answer)
 
 
 if __name__ == "__main__":

@@ -89,6 +89,8 @@ copied:
   sample: [/nix/store/4fzl6b8v0hcq8kqq5cqw0xq9kxyyfskx-netboot.drv]
 """
 
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.nix.command import Nix
@@ -107,7 +109,7 @@ ARGUMENTS = {
 }
 
 
-def peer(params: dict) -> Peer:
+def peer(params: dict[str, Any]) -> Peer:
     """The other host, as the options describe it."""
     return Peer(
         to=params["to"],

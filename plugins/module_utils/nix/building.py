@@ -38,6 +38,7 @@ class Result:
     fetched: list[str] = dataclasses.field(default_factory=list)
     changed: bool = False
     diff: dict[str, str] = dataclasses.field(default_factory=dict)
+    warnings: list[str] = dataclasses.field(default_factory=list)
 
     def public(self) -> dict[str, Any]:
         """As the module returns it."""
@@ -47,7 +48,7 @@ class Result:
 def build(nix: Nix, request: Request, check_mode: bool = False) -> Result:
     """Bring about what is wanted; in check mode say what that would take."""
     if request.source.derivation:
-        return _realise(nix, request, _given(nix, request.source.derivation), check_mode)
+        return _build_given(nix, request, request.source.derivation, check_mode)
     with evaluation(nix, request.source) as expression:
         if request.source.flake:
             return _realise(nix, request, Evaluated(*expression.instantiate()), check_mode)
@@ -58,11 +59,15 @@ def build(nix: Nix, request: Request, check_mode: bool = False) -> Result:
         return _realise(nix, request, Evaluated(*expression.instantiate()), check_mode)
 
 
-def _given(nix: Nix, derivation: str) -> Evaluated:
+def _build_given(nix: Nix, request: Request, derivation: str, check_mode: bool) -> Result:
     path, _, output = derivation.partition("!")
-    if not store.is_valid(nix, path):
-        raise NixError(f"{path} is not in the store of {nix.host}. Module nixmetal.builders.nix_copy brings it there.")
-    return Evaluated(path, output or "out")
+    if store.is_valid(nix, path):
+        return _realise(nix, request, Evaluated(path, output or "out"), check_mode)
+    missing = f"{path} is not in the store of {nix.host}. Module nixmetal.builders.nix_copy brings it there."
+    if check_mode:
+        # Whatever brings it there has not run either.
+        return Result(path, {}, None, built=[path], changed=True, warnings=[missing])
+    raise NixError(missing)
 
 
 def _evaluate_only(nix: Nix, request: Request, expression: Evaluation, check_mode: bool) -> Result:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from . import store
 from .build_log import BuildLog
 from .command import Answer, Nix
 from .errors import NixError, essence, plain, remedy
@@ -38,6 +39,9 @@ def lacking(nix: Nix, paths: Sequence[str], peer: Peer) -> list[str]:
     """What the other host lacks. A valid path has its whole closure, so most questions need not be asked."""
     if not _invalid(nix, paths, peer):
         return []
+    if not all(store.is_valid(nix, path) for path in paths):
+        # In check mode, what makes them has not run either.
+        return list(paths)
     closure = nix.run("nix-store", "--query", "--requisites", *paths)
     if closure.code:
         raise NixError(

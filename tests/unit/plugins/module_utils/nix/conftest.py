@@ -4,8 +4,8 @@
 
 """A real Nix with a store of its own, where there is one.
 
-NIXMETAL_TEST_ROOTS names root file systems with Debian's nix-bin and busybox-static, separated by colons. Their Nix runs without
-entering them, by their own loader, and as any user. Without the variable a Nix on PATH serves; without both, these tests are skipped.
+NIXMETAL_TEST_ROOTS names root file systems with Debian's nix-bin and busybox-static, separated by colons. Their Nix runs by
+their own loader, without entering them and as any user. Else a Nix on PATH serves. Without either, these tests are skipped.
 """
 
 from __future__ import annotations

@@ -124,7 +124,7 @@ def test_a_failed_build_shows_its_own_last_words(real_nix: RealNix) -> None:
 
 
 def test_a_full_disk_is_named_with_its_remedy(real_nix: RealNix) -> None:
-    with pytest.raises(NixError, match="no space left on .*nix-collect-garbage"):
+    with pytest.raises(NixError, match=r"no space left on .*nix-collect-garbage"):
         build(real_nix.nix(), wanted(real_nix, "echo 'cp: write error: No space left on device'; exit 1"))
 
 
@@ -165,7 +165,7 @@ def test_rebuild_finds_what_differs_and_is_no_change(real_nix: RealNix) -> None:
 
 
 def test_nowhere_to_build_is_explained(real_nix: RealNix) -> None:
-    with pytest.raises(NixError, match="'max_jobs', 'builders'|No builder took it"):
+    with pytest.raises(NixError, match=r"'max_jobs', 'builders'|No builder took it"):
         build(real_nix.nix(max_jobs=0, builders=""), wanted(real_nix, 'echo >"$out"'))
 
 
