@@ -107,9 +107,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible.errors import AnsibleParserError
+from ansible.inventory.data import InventoryData
 from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable
 
-from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal import facts, inventory, sdk, settings
+from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal import builders, facts, sdk, settings
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.client import Client
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.errors import MetalError
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.transport import SdkTransport
@@ -133,7 +134,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
     def verify_file(self, path: str) -> bool:
         return bool(super().verify_file(path)) and path.endswith(("metal_builders.yml", "metal_builders.yaml"))
 
-    def parse(self, inventory: Any, loader: Any, path: str, cache: bool = True) -> None:
+    def parse(self, inventory: InventoryData, loader: Any, path: str, cache: bool = True) -> None:
         super().parse(inventory, loader, path, cache)
         self._read_config_data(path)
         try:
@@ -142,7 +143,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             reading = self._reading(checked, path, cache)
         except MetalError as error:
             raise AnsibleParserError(f"{self.NAME}: {error}") from error
-        self._populate(reading, choices, checked)
+        self._populate(inventory, reading, choices, checked)
 
     def _connection_options(self) -> dict[str, Any]:
         return {name: self._templated(self.get_option(name)) for name in CONNECTION_OPTIONS}
@@ -160,38 +161,40 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             address_kind=self.get_option("address"),
         )
 
-    def _reading(self, checked: settings.Settings, path: str, cache: bool) -> inventory.Reading:
+    def _reading(self, checked: settings.Settings, path: str, cache: bool) -> builders.Reading:
         """From the cache when it may be used and has one, or else from the API. An incomplete one is not kept."""
-        scope = inventory.Scope(self._templated(self.get_option("fleet")), tuple(self.get_option("tags")))
-        key = f"{self.get_cache_key(path)}_{inventory.fingerprint(checked, scope)}"
+        scope = builders.Scope(self._templated(self.get_option("fleet")), tuple(self.get_option("tags")))
+        key = f"{self.get_cache_key(path)}_{builders.fingerprint(checked, scope)}"
         caching = self.get_option("cache")
         if caching and cache and key in self._cache:
-            return inventory.from_cache(self._cache[key])
+            return builders.from_cache(self._cache[key])
         client = Client(checked, SdkTransport(checked, sdk.load_whole(), connections=self.get_option("workers")))
-        reading = inventory.take(client, scope, self.get_option("workers"))
+        reading = builders.take(client, scope, self.get_option("workers"))
         if caching and reading.complete:
             self._cache[key] = reading.as_data()
         return reading
 
-    def _populate(self, reading: inventory.Reading, choices: facts.Choices, checked: settings.Settings) -> None:
-        self.inventory.add_group(GROUP)
+    def _populate(
+        self, inventory: InventoryData, reading: builders.Reading, choices: facts.Choices, checked: settings.Settings
+    ) -> None:
+        inventory.add_group(GROUP)
         for machine in reading.machines:
-            self._add_host(machine, choices)
+            self._add_host(inventory, machine, choices)
         if reading.complete:
-            told = inventory.announcement(reading, f"{self.NAME.rpartition('.')[2]} {checked.url}", checked.project_id)
-            self.inventory.set_variable("all", "builders_reading", told)
+            told = builders.announcement(reading, f"{self.NAME.rpartition('.')[2]} {checked.url}", checked.project_id)
+            inventory.set_variable("all", "builders_reading", told)
         for problem in reading.problems:
             self.display.warning(
                 f"{self.NAME}: {problem}. This reading is not complete, so builders_reading is not set."
             )
 
-    def _add_host(self, machine: Mapping[str, Any], choices: facts.Choices) -> None:
-        variables = inventory.host_variables(machine, choices)
+    def _add_host(self, inventory: InventoryData, machine: Mapping[str, Any], choices: facts.Choices) -> None:
+        variables = builders.host_variables(machine, choices)
         self._name_address(variables, machine)
         host = variables["builder_id"]
-        self.inventory.add_host(host, group=GROUP)
+        inventory.add_host(host, group=GROUP)
         for name, value in variables.items():
-            self.inventory.set_variable(host, name, value)
+            inventory.set_variable(host, name, value)
         strict = self.get_option("strict")
         self._set_composite_vars(self.get_option("compose"), variables, host, strict=strict)
         self._add_host_to_composed_groups(self.get_option("groups"), variables, host, strict=strict)
@@ -201,4 +204,4 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         expression = self.get_option("address_name")
         if expression:
             known = {**variables, "short_id": machine["device"]["short_id"], "facility": machine["device"]["facility"]}
-            inventory.use_address(variables, str(self._compose(expression, known)))
+            builders.use_address(variables, str(self._compose(expression, known)))
