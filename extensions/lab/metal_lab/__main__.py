@@ -84,7 +84,7 @@ def run(settings: Settings) -> int:
         log_config=None,
         server_header=False,
         timeout_keep_alive=75,
-        timeout_graceful_shutdown=5,
+        timeout_graceful_shutdown=1,
     )
     server = _Server(config, settings, port)
     server.run(sockets=[listener])

@@ -19,7 +19,7 @@ def test_an_on_demand_device_goes_from_queued_to_active(lab):
     device = answer.json()
     assert (device["state"], device["device_type"], device["spot_instance"]) == ("queued", "on_demand", False)
     states = []
-    for _ in range(6):
+    for _number in range(6):
         lab.pass_time(1)
         states.append(lab.http.get(f"/devices/{device['id']}").json()["state"])
     assert states == ["provisioning"] * 3 + ["active"] * 3
@@ -173,7 +173,7 @@ def test_an_empty_address_pool_names_the_setting(make_lab):
 
 def test_an_address_is_free_again_when_its_machine_is_gone(make_lab):
     lab = make_lab(pool={"first": "10.213.77.101", "last": "10.213.77.101"})
-    for _ in range(3):
+    for _number in range(3):
         made = lab.http.post(DEVICES, json=ORDER)
         assert made.status_code == 201
         lab.http.delete(f"/devices/{made.json()['id']}")

@@ -20,7 +20,7 @@ def inject(lab, **fault):
 
 def test_a_fault_holds_for_the_calls_it_counts(lab):
     inject(lab, kind="status", status=503, retry_after="2", method="GET", path="/plans", count=2)
-    answers = [lab.http.get("/metal/v1/plans") for _ in range(3)]
+    answers = [lab.http.get("/metal/v1/plans") for _number in range(3)]
     assert [answer.status_code for answer in answers] == [503, 503, 200]
     assert answers[0].headers["retry-after"] == "2"
     assert lab.http.get("/lab/faults", headers=CONTROL).json() == {"faults": []}
@@ -28,7 +28,7 @@ def test_a_fault_holds_for_the_calls_it_counts(lab):
 
 def test_a_fault_for_always_matches_method_and_path_until_it_is_removed(lab):
     number = inject(lab, kind="status", status=500, method="POST", path=REQUESTS, count=None)
-    for _ in range(3):
+    for _number in range(3):
         assert lab.http.post(f"/metal/v1{REQUESTS}", json=lab.bid()).status_code == 500
     assert lab.http.get(f"/metal/v1{REQUESTS}").json() == {"spot_market_requests": []}
     assert lab.http.delete(f"/lab/faults/{number}", headers=CONTROL).status_code == 204
@@ -37,7 +37,7 @@ def test_a_fault_for_always_matches_method_and_path_until_it_is_removed(lab):
 
 def test_skipping_lets_the_first_calls_through(lab):
     inject(lab, kind="status", status=429, skip=2)
-    assert [lab.http.get("/plans").status_code for _ in range(4)] == [200, 200, 429, 200]
+    assert [lab.http.get("/plans").status_code for _number in range(4)] == [200, 200, 429, 200]
 
 
 @pytest.mark.parametrize("kind", ["status", "garbage", "html", "reset"])

@@ -33,7 +33,7 @@ def test_devices_come_up_to_the_maximum_and_become_active(lab):
     assert {device["hostname"] for device in found} == {"hydra-builder"}
     assert len({device["id"] for device in found}) == 2
     assert all(device["device_type"] == "spot_instance" and device["spot_price_max"] == 1.0 for device in found)
-    (href, _) = lab.http.get(f"/metal/v1/spot-market-requests/{made['id']}").json()["devices"]
+    (href, _second) = lab.http.get(f"/metal/v1/spot-market-requests/{made['id']}").json()["devices"]
     assert set(href) == {"href"}
 
 
@@ -177,11 +177,11 @@ def test_prices_drift_by_the_seed_and_history_tells_the_same_numbers(make_lab):
     lab = make_lab(market={"seed": 7, "amplitude": 0.3, "interval": 60})
     now = lab.cloud.clock.now()
     seen = []
-    for _ in range(5):
+    for _number in range(5):
         seen.append(lab.cloud.market.price("c3.medium.x86", "am"))
         lab.pass_time(60)
     assert len(set(seen)) > 1
     assert all(0.45 * 0.7 - 0.01 <= price <= 0.45 * 1.3 + 0.01 for price in seen)
     query = {"facility": "am6", "plan": "c3.medium.x86", "from": now, "until": now + 240}
     points = lab.http.get("/market/spot/prices/history", params=query).json()["prices_history"]["datapoints"]
-    assert [price for price, _ in points] == seen
+    assert [price for price, _time in points] == seen
