@@ -9,10 +9,18 @@ from __future__ import annotations
 import datetime
 from typing import NamedTuple
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from ansible.errors import AnsibleActionFail
+
+try:
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import NameOID
+except ImportError as missing:
+    # ansible-core depends on it, so only a damaged installation is without.
+    CRYPTOGRAPHY_MISSING: ImportError | None = missing
+else:
+    CRYPTOGRAPHY_MISSING = None
 
 
 class KeyPair(NamedTuple):
@@ -24,6 +32,10 @@ class KeyPair(NamedTuple):
 
 def make_key_pair(name: str, hours: float) -> KeyPair:
     """A self-signed certificate, valid from a day before, because the clocks of two hosts differ."""
+    if CRYPTOGRAPHY_MISSING:
+        raise AnsibleActionFail(
+            f"artifact_stream needs cryptography in the controller's Python, as ansible-core does: {CRYPTOGRAPHY_MISSING}"
+        )
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.datetime.now(datetime.UTC)

@@ -60,7 +60,7 @@ def build(nix: Nix, request: Request, check_mode: bool = False) -> Result:
 
 
 def _build_given(nix: Nix, request: Request, derivation: str, check_mode: bool) -> Result:
-    path, _, output = derivation.partition("!")
+    path, _mark, output = derivation.partition("!")
     if store.is_valid(nix, path):
         return _realise(nix, request, Evaluated(path, output or "out"), check_mode)
     missing = f"{path} is not in the store of {nix.host}. Module nixmetal.builders.nix_copy brings it there."

@@ -77,7 +77,7 @@ class Evaluation:
         # A root for as long as the directory lives: a collector of garbage may run at any time.
         root = link or os.path.join(self._directory, "root")
         answer = self._call("--add-root", root, "--indirect", *self._attribute())
-        line, _, output = self._only(answer.lines).partition("!")
+        line, _mark, output = self._only(answer.lines).partition("!")
         return os.path.realpath(line) if os.path.islink(line) else line, output or "out"
 
     def foretell(self) -> str:

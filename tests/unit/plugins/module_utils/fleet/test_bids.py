@@ -12,7 +12,7 @@ import pytest
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.bids import bids_problems, cost_per_hour
 
-CHANNELS = [{"name": "lab-x86_64-linux", "base_url": "http://10.213.77.11"}]
+CHANNELS = ({"name": "lab-x86_64-linux", "base_url": "http://10.213.77.11"},)
 
 
 def problems_of(bids: Any, channels: Any = CHANNELS, fleet: Any = "lab", ceiling: Any = 10) -> list[str]:
