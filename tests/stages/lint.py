@@ -79,7 +79,7 @@ def _packages(*names: str) -> list[str]:
 
 def _programs() -> list[str]:
     """What is typed beside the plugins: the lab's emulator and driver, and these stages."""
-    return [name for name in ("extensions/lab", "tests/stages") if any((CHECKOUT / name).rglob("*.py"))]
+    return [name for name in ("extensions/lab", "roles/lab/files", "tests/stages") if any((CHECKOUT / name).rglob("*.py"))]
 
 
 def _shell_files() -> list[str]:
