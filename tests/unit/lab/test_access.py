@@ -56,3 +56,8 @@ def test_the_api_token_appears_in_no_record_of_calls(lab):
     calls = lab.http.get("/lab/calls", headers={"X-Lab-Token": "lab-control"})
     assert calls.json()["calls"][-1]["path"] == f"/projects/{PROJECT}/devices"
     assert "lab-token" not in calls.text
+
+
+def test_doubled_slashes_are_taken_as_one(lab):
+    """packet-python sends them."""
+    assert lab.http.get("http://api.test//market//spot/prices/").status_code == 200

@@ -24,6 +24,9 @@ class LabMiddleware:
         self._faults = faults
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            # packet-python asks for //market/spot/prices; production took it.
+            scope["path"] = "/" + "/".join(part for part in scope["path"].split("/") if part)
         if scope["type"] != "http" or scope["path"].startswith("/lab/"):
             await self._app(scope, receive, self._committing(send))
             return
