@@ -16,21 +16,27 @@ let
   step = import ./step.nix { inherit system tools; };
 in
 {
-  # name: file name without ".squashfs"; give it a number, for its rank among the segments.
-  # tree: a directory whose content becomes the root of the squashfs; or
-  # paths: store paths that appear in it under their own base names.
+  # name: file name without ".squashfs"; give it a number, for its rank among the segments. And one of
+  # tree: a directory whose content becomes the root of the squashfs;
+  # closure: a directory with `store-paths` and `registration` (closureInfo of nixpkgs). The paths stand under their own base
+  #   names, without those of the closures in `without`; the registration comes along as `nix-path-registration`.
   cut =
     {
       name,
-      tree ? null,
-      paths ? [ ],
+      tree ? "",
+      closure ? "",
+      without ? [ ],
     }:
     step {
       name = "segment-${name}";
       script = ./cut-segment.sh;
       segment = name;
-      inherit compression paths;
-      tree = if tree == null then "" else tree;
+      inherit
+        tree
+        closure
+        without
+        compression
+        ;
     };
 
   # Any other tree as an archive of the same kind, unpacked as it is: stage 1 itself.

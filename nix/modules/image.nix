@@ -1,0 +1,177 @@
+# Copyright (c) 2026, nixmetal.builders contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# The image directory of this configuration, and how the booted machine mounts its segments.
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
+let
+  inherit (lib) mkOption types;
+  cfg = config.nixmetal.image;
+
+  system = pkgs.stdenv.hostPlatform.system;
+  tools = {
+    shell = [ "${pkgs.bash}/bin/bash" ];
+    path = lib.makeBinPath [
+      pkgs.coreutils
+      pkgs.findutils
+    ];
+    cpio = "${pkgs.cpio}/bin/cpio";
+    mksquashfs = "${pkgs.squashfsTools}/bin/mksquashfs";
+  };
+  segments = import ../lib/segments.nix {
+    inherit system tools;
+    compression = "-comp zstd -Xcompression-level ${toString cfg.compressionLevel}";
+  };
+
+  # The last one holds what the others do not, and the registration of everything.
+  last = "90-system";
+  names = lib.attrNames cfg.segments ++ [ last ];
+  closures =
+    lib.mapAttrs (_: roots: pkgs.closureInfo { rootPaths = roots; }) cfg.segments
+    // {
+      ${last} = pkgs.closureInfo { rootPaths = [ config.system.build.toplevel ]; };
+    };
+  cut =
+    name:
+    segments.cut {
+      inherit name;
+      closure = closures.${name};
+      without = map (lower: closures.${lower}) (lib.filter (other: other < name) names);
+    };
+
+  mountPoint = name: "/nix/.segments/${name}";
+in
+{
+  options.nixmetal.image = {
+    name = mkOption {
+      type = types.strMatching "[A-Za-z0-9][A-Za-z0-9._-]*";
+      default = "netboot-image";
+      example = "hydra-builder";
+      description = "Name of the image; its store path name is the image id.";
+    };
+    compressionLevel = mkOption {
+      type = types.ints.between 1 22;
+      default = 19;
+      example = 6;
+      description = "Level of zstd. A lower one builds sooner and travels longer.";
+    };
+    segments = mkOption {
+      type = types.attrsOf (types.listOf types.package);
+      description = ''
+        Groups of packages that stand in segments of their own, with their closures, in the order of their names. What seldom
+        changes stands in a low one: after a small change, only the segments that changed travel to the web host.
+      '';
+      example = lib.literalExpression ''{ "10-base" = [ pkgs.glibc ]; }'';
+    };
+  };
+
+  config = {
+    assertions = [
+      {
+        assertion = lib.all (name: name < last) (lib.attrNames cfg.segments);
+        message = ''
+          nixmetal.image.segments has ${toString (lib.filter (name: name >= last) (lib.attrNames cfg.segments))}, but ${last} comes
+          last and holds the rest. Give it a lower number.
+        '';
+      }
+    ];
+
+    nixmetal.image.segments = {
+      "10-base" = [
+        pkgs.bash
+        pkgs.coreutils
+        config.systemd.package
+      ];
+      "20-kernel" = [ config.system.modulesTree ];
+      "40-nix" = [ config.nix.package ];
+    };
+
+    # Defaulted by NixOS 26.05, said for 25.11.
+    boot.initrd.systemd.enable = true;
+    boot.loader.grub.enable = false;
+    boot.initrd.availableKernelModules = [
+      "squashfs"
+      "overlay"
+    ];
+    boot.initrd.kernelModules = [
+      "loop"
+      "overlay"
+    ];
+
+    fileSystems = {
+      "/" = {
+        device = "tmpfs";
+        fsType = "tmpfs";
+        options = [ "mode=0755" ];
+      };
+      "/nix/.rw-store" = {
+        device = "tmpfs";
+        fsType = "tmpfs";
+        options = [ "mode=0755" ];
+        neededForBoot = true;
+      };
+      "/nix/store" = {
+        overlay = {
+          lowerdir = map mountPoint names;
+          upperdir = "/nix/.rw-store/store";
+          workdir = "/nix/.rw-store/work";
+        };
+        neededForBoot = true;
+      };
+    }
+    // lib.listToAttrs (
+      map (name: {
+        name = mountPoint name;
+        value = {
+          # In stage 1's own file system; written as NixOS's netboot module writes it.
+          device = "../segments/${name}.squashfs";
+          fsType = "squashfs";
+          options = [ "loop" ];
+          neededForBoot = true;
+        };
+      }) names
+    );
+
+    systemd.services.register-nix-paths = {
+      description = "Register the image's store paths in Nix's database";
+      wantedBy = [ "sysinit.target" ];
+      after = [ "local-fs.target" ];
+      before = [
+        "sysinit.target"
+        "nix-daemon.socket"
+        "nix-daemon.service"
+      ];
+      unitConfig.DefaultDependencies = false;
+      serviceConfig = {
+        Type = "oneshot";
+        RemainAfterExit = true;
+        StandardInput = "file:${mountPoint last}/nix-path-registration";
+        ExecStart = "${config.nix.package}/bin/nix-store --load-db";
+      };
+    };
+
+    system.build.nixmetalImage = import ../lib/image.nix { inherit system tools; } {
+      inherit (cfg) name;
+      kernel = "${config.boot.kernelPackages.kernel}/${config.system.boot.loader.kernelFile}";
+      # Without context: the words name the system, and the image directory shall not keep it alive.
+      kernelParams = map builtins.unsafeDiscardStringContext (
+        [ "init=${config.system.build.toplevel}/init" ] ++ config.boot.kernelParams
+      );
+      initrds = [
+        {
+          name = "initrd-00-stage-1";
+          pieces = [ "${config.system.build.initialRamdisk}/initrd" ];
+        }
+        {
+          name = "initrd-10-system";
+          pieces = map cut names;
+        }
+      ];
+    };
+  };
+}
