@@ -115,6 +115,8 @@ def _unknown(bid: Json, offers: Json) -> list[str]:
     found = []
     if bid["plan"] in offers["unknown_plans"]:
         found.append(f"bid {bid['name']!r}: plan {bid['plan']!r} is not known to {bid['provider']}")
+    if bid["kind"] not in offers["kinds"]:
+        found.append(f"bid {bid['name']!r}: {bid['provider']} sells {', '.join(offers['kinds'])}, not {bid['kind']}")
     unknown = {metro.lower() for metro in offers["unknown_metros"]}
     return found + [
         f"bid {bid['name']!r}: metro {metro!r} is not known to {bid['provider']}"

@@ -41,7 +41,7 @@ def summary_lines(plan: Mapping[str, Any], results: Sequence[Mapping[str, Any]],
     """What was made: request ids, machines, cost."""
     lines: list[str] = []
     for result in results:
-        lines += _wrapped(_made(result)) + [f"  machine {device}" for device in result["device_ids"]]
+        lines += _wrapped(_made(result)) + [f"  machine {device}" for device in sorted(result["device_ids"])]
     verb = "would cost" if check_mode else "costs"
     return lines + _wrapped(
         f"The fleet {verb} at most {plan['cost_usd_per_hour'] + plan['undeclared_usd_per_hour']:.2f} USD per hour "

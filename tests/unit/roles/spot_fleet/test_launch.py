@@ -31,6 +31,7 @@ MARKET: dict[str, Any] = {
     ],
     "unknown_plans": [],
     "unknown_metros": [],
+    "kinds": ["spot"],
 }
 BID: dict[str, Any] = {
     "name": "first",
@@ -140,7 +141,10 @@ def test_wrong_declaration_asks_nobody(launch: Launch, changes: dict[str, Any], 
     [
         ({**MARKET, "unknown_metros": ["am"]}, "bid 'first': metro 'am' is not known to invented"),
         ({**MARKET, "offers": []}, "bid 'first': none of its metros (am, da) offers the plan small"),
-        ({"offers": []}, "answered offers with something else than its contract says: unknown_plans is missing"),
+        (
+            {"offers": [], "unknown_metros": [], "kinds": ["spot"]},
+            "answered offers with something else than its contract says: unknown_plans is missing",
+        ),
     ],
 )
 def test_what_cannot_be_bought_requests_nothing(launch: Launch, market: dict[str, Any], words: str) -> None:

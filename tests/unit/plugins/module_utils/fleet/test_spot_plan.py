@@ -37,7 +37,7 @@ def request(**changes: Any) -> dict[str, Any]:
 def plan_of(
     bids: list[Any], offers: list[Any], live: list[Any] | None = None, ceiling: Any = 10, **unknown: Any
 ) -> dict[str, Any]:
-    answer = {"offers": offers, "unknown_plans": [], "unknown_metros": [], **unknown}
+    answer = {"offers": offers, "unknown_plans": [], "unknown_metros": [], "kinds": ["spot"], **unknown}
     provider = {"offers": answer, "list": {"requests": live or []}}
     assert contract_problems(answer, "provider-verbs", "offers_result") == []
     assert contract_problems(provider["list"], "provider-verbs", "list_result") == []
@@ -107,6 +107,11 @@ def test_unknown_plan_and_metro_name_the_bid(bid: Any) -> None:
         "bid 'small': plan 'c3.small.x86' is not known to equinix_metal",
         "bid 'small': metro 'zz' is not known to equinix_metal",
     ]
+
+
+def test_kind_that_the_provider_does_not_sell(bid: Any) -> None:
+    plan = plan_of([bid(), bid(name="own", kind="reserved")], [offer("am")])
+    assert plan["problems"] == ["bid 'own': equinix_metal sells spot, not reserved"]
 
 
 def test_plan_offered_nowhere(bid: Any) -> None:
