@@ -1,0 +1,112 @@
+# Copyright (c) 2026, nixmetal.builders contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Copies to another host, with programs that say what they were asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.nixmetal.builders.plugins.module_utils.nix.command import Nix, configuration
+from ansible_collections.nixmetal.builders.plugins.module_utils.nix.copying import copy
+from ansible_collections.nixmetal.builders.plugins.module_utils.nix.errors import NixError, NixMissing
+from ansible_collections.nixmetal.builders.plugins.module_utils.nix.ssh import Peer
+
+COPIED = '@nix {"action":"start","id":1,"type":100,"fields":["/nix/store/a","","ssh://build@host"]}'
+
+
+def program(directory: Path, name: str, script: str) -> None:
+    (directory / name).write_text(f"#!/bin/sh\n{script}\n")
+    (directory / name).chmod(0o755)
+
+
+def nix(directory: Path) -> Nix:
+    return Nix({}, {"PATH": f"{directory}:/usr/bin:/bin"})
+
+
+def test_what_is_missing_is_copied_with_ssh_s_options(tmp_path: Path) -> None:
+    program(tmp_path, "nix-copy-closure", f'echo "$NIX_SSHOPTS" "$@" >{tmp_path}/asked; echo \'{COPIED}\' >&2')
+    peer = Peer("ssh://build@host:2222", key="/key", known_hosts="/known", options=("ProxyJump=gate",))
+    assert copy(nix(tmp_path), ["/nix/store/a"], peer, substitute=True) == ["/nix/store/a"]
+    asked = (tmp_path / "asked").read_text().split()
+    assert asked[:6] == ["-F", "none", "-i", "/key", "-o", "IdentitiesOnly=yes"]
+    assert "StrictHostKeyChecking=yes" in asked
+    assert asked[asked.index("-p") + 1] == "2222"
+    assert asked.index("ProxyJump=gate") < asked.index("BatchMode=yes")
+    assert asked[-4:] == ["--use-substitutes", "--to", "build@host", "/nix/store/a"]
+
+
+def test_check_mode_asks_for_the_closure_only_when_a_path_lacks(tmp_path: Path) -> None:
+    program(
+        tmp_path,
+        "nix-store",
+        f"""echo "$*" >>{tmp_path}/asked
+case "$*" in
+  *--print-invalid*lacking*) echo /nix/store/lacking ;;
+  *--print-invalid*) ;;
+  *--requisites*) echo /nix/store/lacking; echo /nix/store/there ;;
+esac""",
+    )
+    peer = Peer("ssh://build@host")
+    assert copy(nix(tmp_path), ["/nix/store/there"], peer, check_mode=True) == []
+    assert len((tmp_path / "asked").read_text().splitlines()) == 1
+    assert copy(nix(tmp_path), ["/nix/store/lacking"], peer, check_mode=True) == ["/nix/store/lacking"]
+    assert "--store ssh://build@host" in (tmp_path / "asked").read_text()
+
+
+def test_no_paths_ask_nobody(tmp_path: Path) -> None:
+    assert copy(nix(tmp_path), [], Peer("ssh://build@host")) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "advice"),
+    [
+        ("error: path '/nix/store/a' is not valid", "build or evaluate there first"),
+        ("error: cannot add path '/nix/store/a' because it lacks a valid signature", "trusted-users"),
+        ("Host key verification failed.", "known_hosts"),
+        ("error: writing to file: No space left on device", "no space left on build@host"),
+    ],
+)
+def test_a_failed_copy_says_what_to_do(tmp_path: Path, words: str, advice: str) -> None:
+    program(tmp_path, "nix-copy-closure", f'echo "{words}" >&2; exit 1')
+    with pytest.raises(NixError) as caught:
+        copy(nix(tmp_path), ["/nix/store/a"], Peer("ssh://build@host"))
+    assert words in str(caught.value)
+    assert advice in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "to", ["host", "ssh-ng://host", "ssh://", "ssh://host:port", "ssh://a b@host", "ssh://host?x=1"]
+)
+def test_what_is_no_address_is_refused(to: str) -> None:
+    with pytest.raises(NixError, match="not an address like"):
+        Peer(to).environment()
+
+
+def test_a_space_in_an_option_is_refused_before_anything_runs() -> None:
+    with pytest.raises(NixError, match="has a space"):
+        Peer("ssh://host", key="/my key").environment()
+
+
+def test_a_host_without_nix_is_named_with_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ansible_collections.nixmetal.builders.plugins.module_utils.nix.command.USUAL_PLACES", ())
+    with pytest.raises(NixMissing, match=r"Nix is not installed on .*nix_host"):
+        Nix({}, {"PATH": str(tmp_path)}).run("nix-store")
+
+
+def test_settings_go_to_nix_unseen_and_never_break_out_of_their_line(tmp_path: Path) -> None:
+    program(tmp_path, "nix-store", 'printf "%s" "$NIX_CONFIG"')
+    settings = {"max-jobs": 0, "sandbox": True, "substituters": ["https://a", "https://b"], "cores": None}
+    answer = Nix(settings, {"PATH": f"{tmp_path}:/bin", "NIX_CONFIG": "cores = 2"}).run("nix-store")
+    assert answer.out.splitlines() == [
+        "cores = 2",
+        "max-jobs = 0",
+        "sandbox = true",
+        "substituters = https://a https://b",
+    ]
+    for wrong in ({"builders": "a\nsandbox = false"}, {"a b": 1}, {"a=b": 1}):
+        with pytest.raises(NixError, match="one word"):
+            configuration(wrong)
