@@ -25,7 +25,6 @@ from .progress import Progress
 Answer = dict[str, Any]
 Report = Callable[[Answer], None]
 Body = Callable[[Report, threading.Event], Answer]
-LINGER_SECONDS = 60.0
 GRACE_SECONDS = 30.0
 
 
@@ -36,6 +35,7 @@ class Settings:
     transfer: str
     token: str = dataclasses.field(repr=False)
     seconds: float
+    linger: float  # seconds that the outcome waits to be asked for
     linger_on_success: bool
 
 
@@ -71,7 +71,7 @@ def _leave(reader: int, writer: int, settings: Settings, progress: Progress, bod
         nothing = os.open(os.devnull, os.O_RDWR)
         for descriptor in (0, 1, 2):
             os.dup2(nothing, descriptor)
-        watchdog = threading.Timer(settings.seconds + GRACE_SECONDS + LINGER_SECONDS, os._exit, (1,))
+        watchdog = threading.Timer(settings.seconds + settings.linger + GRACE_SECONDS, os._exit, (1,))
         watchdog.daemon = True
         watchdog.start()
         _work(writer, settings, progress, body)
@@ -86,7 +86,7 @@ def _work(writer: int, settings: Settings, progress: Progress, body: Body) -> No
         if not reported.is_set():
             reported.set()
             with contextlib.suppress(OSError), os.fdopen(writer, "wb") as pipe:
-                pipe.write(json.dumps(answer).encode("utf-8") + b"\n")
+                pipe.write(json.dumps({"pid": os.getpid(), **answer}).encode("utf-8") + b"\n")
 
     outcome: Answer = {"failed": True, "msg": "the transfer's process met an error of its own"}
     control = Control(settings.transfer, settings.token, progress.shown)
@@ -101,5 +101,5 @@ def _work(writer: int, settings: Settings, progress: Progress, body: Body) -> No
         report(outcome)
         control.publish(outcome)
         if collect:
-            control.linger(LINGER_SECONDS)
+            control.linger(settings.linger)
         control.close()

@@ -54,6 +54,9 @@ class BlobStore:
         for path in (os.path.dirname(self.parts), self.parts, self._pieces):
             atomic_file.make_directories(path, 0o700)
 
+    def close(self) -> None:
+        """Nothing is held."""
+
     def donors(self, lacking: list[Entry]) -> dict[str, Donor]:
         """Where pieces that are needed stand in blobs that are here and unchanged since they were verified."""
         needed = {piece.sha256 for entry in lacking for piece in entry.pieces}

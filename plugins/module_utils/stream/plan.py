@@ -32,6 +32,9 @@ class Store(Protocol):
     def prepare(self) -> None:
         """Make the directories."""
 
+    def close(self) -> None:
+        """Let go of what prepare took."""
+
     def donors(self, lacking: list[Entry]) -> dict[str, Donor]:
         """Where pieces stand already."""
 

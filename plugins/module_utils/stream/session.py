@@ -32,7 +32,7 @@ class Session:
         self._identity = Identity(params["certificate"], params["private_key"], params["peer_certificate"])
         asked_for = role == "receiver" or params["operation"] == "listen"
         name = f"{params['transfer']}-{role}"
-        self._settings = Settings(name, params["token"], params["timeout"], linger_on_success=asked_for)
+        self._settings = Settings(name, params["token"], params["timeout"], params["connect_timeout"], asked_for)
         self._progress = Progress()
 
     def listen(self, work: Work) -> Answer:

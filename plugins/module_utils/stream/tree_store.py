@@ -82,7 +82,14 @@ class TreeStore:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as problem:
+            self.close()
             raise StreamError(f"another transfer to {self.dest} is under way; wait for its end") from problem
+
+    def close(self) -> None:
+        """Let the next transfer begin."""
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
 
     def donors(self, lacking: list[Entry]) -> dict[str, Donor]:
         """Plain directories have no pieces."""
@@ -108,6 +115,7 @@ class TreeStore:
     def finish(self) -> bool:
         """Put the new directory together and in place. True when that changed something."""
         if self.is_finished():
+            self._tidy()
             return False
         fresh = os.path.join(self._work, "tree")
         shutil.rmtree(fresh, ignore_errors=True)
@@ -115,10 +123,15 @@ class TreeStore:
         atomic_file.sync_directory(self._objects)
         _replace(fresh, self.dest)
         atomic_file.sync_directory(os.path.dirname(self.dest))
-        for path in (fresh, self._objects, self.parts):
-            shutil.rmtree(path, ignore_errors=True)
+        shutil.rmtree(fresh, ignore_errors=True)
+        self._tidy()
         self._write_known({entry.name: entry.sha256 for entry in self._manifest.entries})
         return True
+
+    def _tidy(self) -> None:
+        """Everything that arrived is in place: what was needed on the way is not any more."""
+        for path in (self._objects, self.parts):
+            shutil.rmtree(path, ignore_errors=True)
 
     def _arrived(self, entry: Entry) -> bool:
         try:

@@ -1,0 +1,161 @@
+# Copyright (c) 2026, nixmetal.builders contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Part files: whatever stands in them after an interruption, what comes out is right."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ansible_collections.nixmetal.builders.plugins.module_utils.stream import limits, parts
+from ansible_collections.nixmetal.builders.plugins.module_utils.stream.errors import StreamError
+from ansible_collections.nixmetal.builders.plugins.module_utils.stream.manifest import Entry
+from ansible_collections.nixmetal.builders.plugins.module_utils.stream.parts import Part
+
+STEP = 1000
+
+
+@pytest.fixture(autouse=True)
+def small_steps(monkeypatch):
+    monkeypatch.setattr(limits, "MARK_STEP", STEP)
+
+
+def entry_of(content: bytes) -> Entry:
+    return Entry("initrd-00", len(content), hashlib.sha256(content).hexdigest())
+
+
+def begin(folder: Path, content: bytes, count: int) -> Path:
+    """Write the first bytes, as a transfer that was killed then would have."""
+    part = Part(str(folder), entry_of(content))
+    for start in range(0, count, 100):
+        part.write(memoryview(content[start : min(count, start + 100)]))
+    part.close()
+    return Path(part.path)
+
+
+def test_a_new_part_is_empty_and_private(tmp_path):
+    part = Part(str(tmp_path), entry_of(b"abc"))
+    assert part.length == 0
+    assert os.stat(part.path).st_mode & 0o777 == 0o600
+    part.close()
+
+
+def test_a_part_is_continued_at_its_last_mark(tmp_path, noise):
+    content = noise(5000)
+    begin(tmp_path, content, 3500)
+    part = Part(str(tmp_path), entry_of(content))
+    assert part.length == 3000
+    part.write(memoryview(content[3000:]))
+    part.verify()
+    part.settle(str(tmp_path / "done"), 0o444)
+    assert (tmp_path / "done").read_bytes() == content
+    assert os.listdir(tmp_path) == ["done"]
+
+
+def test_a_part_that_is_whole_needs_nothing(tmp_path, noise):
+    content = noise(2500)
+    begin(tmp_path, content, 2500)
+    part = Part(str(tmp_path), entry_of(content))
+    assert part.length == 2500
+    part.verify()
+    part.close()
+
+
+def test_a_beginning_that_changed_since_is_not_believed(tmp_path, noise):
+    content = noise(5000)
+    path = begin(tmp_path, content, 3500)
+    with open(path, "r+b") as stream:
+        stream.seek(1500)
+        stream.write(b"????")
+    part = Part(str(tmp_path), entry_of(content))
+    assert part.length == 1000
+    part.close()
+
+
+def test_more_than_was_announced_is_refused(tmp_path):
+    part = Part(str(tmp_path), entry_of(b"abc"))
+    with pytest.raises(StreamError, match="more than the 3 bytes of initrd-00"):
+        part.write(memoryview(b"abcd"))
+    part.close()
+
+
+@pytest.mark.parametrize("content", [b"abd", b"ab"])
+def test_wrong_contents_are_named_and_removed(tmp_path, content):
+    part = Part(str(tmp_path), entry_of(b"abc"))
+    part.write(memoryview(content))
+    with pytest.raises(StreamError, match="initrd-00 arrived as"):
+        part.verify()
+    assert os.listdir(tmp_path) == []
+
+
+def test_two_transfers_of_the_same_contents_do_not_share_a_part(tmp_path):
+    first, second = Part(str(tmp_path), entry_of(b"abc")), Part(str(tmp_path), entry_of(b"abc"))
+    assert first.path != second.path
+    for part in (first, second):
+        part.write(memoryview(b"abc"))
+        part.verify()
+        part.settle(str(tmp_path / "done"), 0o444)
+    assert os.listdir(tmp_path) == ["done"]
+
+
+def test_a_link_in_place_of_a_part_is_not_followed(tmp_path):
+    entry = entry_of(b"abc")
+    (tmp_path / "victim").write_bytes(b"precious")
+    (tmp_path / entry.sha256).symlink_to(tmp_path / "victim")
+    with pytest.raises(OSError, match="symbolic links"):
+        Part(str(tmp_path), entry)
+    assert (tmp_path / "victim").read_bytes() == b"precious"
+
+
+def test_sweep_removes_what_nobody_wants_or_holds(tmp_path, noise):
+    wanted, unwanted, busy = noise(3000), noise(4000), noise(2000)
+    kept = begin(tmp_path, wanted, 2000)
+    begin(tmp_path, unwanted, 2000)
+    held = Part(str(tmp_path), entry_of(busy))
+    (tmp_path / ("ab" * 32 + "-0123456789abcdef")).write_bytes(b"of a transfer that is no more")
+    (tmp_path / ("cd" * 32 + ".journal")).write_bytes(b"of no part")
+    parts.sweep(str(tmp_path), {entry_of(wanted).sha256})
+    assert sorted(os.listdir(tmp_path)) == sorted([kept.name, kept.name + ".journal", Path(held.path).name])
+    assert parts.interrupted(str(tmp_path)) == {kept.name: 2000, Path(held.path).name: 0}
+    held.close()
+
+
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=60, deadline=None
+)
+@given(
+    written=st.integers(0, 5000),
+    cut=st.integers(0, 6000),
+    flipped=st.none() | st.integers(0, 4999),
+    journal=st.none() | st.binary(max_size=200),
+    torn=st.integers(0, 80),
+)
+def test_whatever_an_interruption_leaves_the_result_is_right(tmp_path, noise, written, cut, flipped, journal, torn):
+    folder = tmp_path / os.urandom(8).hex()
+    folder.mkdir()
+    content = noise(5000)
+    path = begin(folder, content, written)
+    notes = Path(f"{path}.journal")
+    if journal is not None:
+        notes.write_bytes(journal)
+    elif notes.exists():
+        notes.write_bytes(notes.read_bytes()[: max(0, notes.stat().st_size - torn)])
+    os.truncate(path, cut)  # shorter or, with zeros, longer than what was written
+    if flipped is not None and flipped < cut:
+        with open(path, "r+b") as stream:
+            stream.seek(flipped)
+            stream.write(b"?")
+    part = Part(str(folder), entry_of(content))
+    assert path.read_bytes() == content[: part.length]
+    part.write(memoryview(content[part.length :]))
+    part.verify()
+    part.settle(str(folder / "done"), 0o444)
+    assert (folder / "done").read_bytes() == content
+    assert os.listdir(folder) == ["done"]
