@@ -5,6 +5,8 @@
 #
 # Environment: tree (what goes in), cpio, out.
 set -eu
-cd "$tree"
-# Times in the store are already 1970-01-01 00:00:01.
+# A copy: in a store that was optimised, equal files are hard links of one another, and cpio would write them as such.
+cp -r "$tree" root
+cd root
+find . -exec touch -h -d '1970-01-01 00:00:01' {} +
 find . | LC_ALL=C sort | "$cpio" --quiet --create --format=newc --reproducible --owner=0:0 >"$out"

@@ -29,7 +29,7 @@ mkdir -p root/segments
 # mksquashfs takes the content of a single directory, and of several the directories themselves.
 # shellcheck disable=SC2086 # lists of words, split on purpose
 "$mksquashfs" $sources "root/segments/$segment.squashfs" \
-  -all-root -all-time 1 -mkfs-time 1 -no-xattrs -no-exports -no-progress -quiet -b 256K $compression
+  -all-root -all-time 1 -mkfs-time 1 -no-xattrs -no-hardlinks -no-exports -no-progress -quiet -b 256K $compression
 
 cd root
 touch -d '1970-01-01 00:00:01' "segments/$segment.squashfs" segments
