@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request, Response
 
 from metal_lab.core.errors import Unprocessable
+from metal_lab.core.settings import MetroSettings
+from metal_lab.core.world import World
 from metal_lab.server.http import answer, json_body, lab_of, require_project
 from metal_lab.server.shaping import shape
 
@@ -63,41 +66,61 @@ async def list_operating_systems(request: Request) -> Response:
     return _listing(request, "operating_systems", list(lab_of(request).cloud.catalogue.operating_systems.values()))
 
 
+# -- capacity ----------------------------------------------------------------------------------------
+
+
 def _level(free: int) -> str:
     return next((level for most, level in _LEVELS if free <= most), "normal")
 
 
-@router.get("/capacity/metros")
-async def list_capacity(request: Request) -> Response:
+def _capacity(request: Request, place: Callable[[MetroSettings], str]) -> Response:
     world = lab_of(request).cloud.world
     capacity: dict[str, dict[str, Any]] = {}
     for plan in world.settings.plans:
         for metro in world.catalogue.sold_in(plan):
             free = world.free_capacity(plan.slug, metro.code)
-            capacity.setdefault(metro.code, {})[plan.slug] = {"level": _level(free), "available_servers": free}
+            capacity.setdefault(place(metro), {})[plan.slug] = {"level": _level(free), "available_servers": free}
     return answer({"capacity": capacity})
 
 
-@router.post("/capacity/metros")
-async def check_capacity(request: Request) -> Response:
+@router.get("/capacity")
+async def capacity_by_facility(request: Request) -> Response:
+    return _capacity(request, lambda metro: metro.facility)
+
+
+@router.get("/capacity/metros")
+async def capacity_by_metro(request: Request) -> Response:
+    return _capacity(request, lambda metro: metro.code)
+
+
+async def _check(request: Request, place: str, find: Callable[[object], str | None]) -> Response:
     """`quantity` comes back as it was sent: the specification says string, production said number."""
     body = await json_body(request)
     servers = body.get("servers") if isinstance(body, dict) else None
     if not isinstance(servers, list):
         raise Unprocessable("servers must be a list")
-    return answer({"servers": [_checked(request, server) for server in servers]})
+    return answer({"servers": [_checked(lab_of(request).cloud.world, server, place, find) for server in servers]})
 
 
-def _checked(request: Request, server: Any) -> dict[str, Any]:
-    world = lab_of(request).cloud.world
+@router.post("/capacity")
+async def check_capacity_by_facility(request: Request) -> Response:
+    return await _check(request, "facility", lab_of(request).cloud.catalogue.find_metro_of_facility)
+
+
+@router.post("/capacity/metros")
+async def check_capacity_by_metro(request: Request) -> Response:
+    return await _check(request, "metro", lab_of(request).cloud.catalogue.find_metro)
+
+
+def _checked(world: World, server: Any, place: str, find: Callable[[object], str | None]) -> dict[str, Any]:
     asked = server if isinstance(server, dict) else {}
-    plan, metro = world.catalogue.find_plan(asked.get("plan")), world.catalogue.find_metro(asked.get("metro"))
+    plan, metro = world.catalogue.find_plan(asked.get("plan")), find(asked.get(place))
     if plan is None or metro is None:
-        raise Unprocessable("plan or metro could not be found")
+        raise Unprocessable(f"plan or {place} could not be found")
     try:
         quantity = int(asked.get("quantity", 1))
     except (TypeError, ValueError) as error:
         raise Unprocessable("quantity is not a number") from error
-    sold = metro in {place.code for place in world.catalogue.sold_in(world.catalogue.plan_settings[plan])}
+    sold = metro in {sold.code for sold in world.catalogue.sold_in(world.catalogue.plan_settings[plan])}
     available = sold and world.free_capacity(plan, metro) >= quantity
-    return {"metro": metro, "plan": plan, "quantity": asked.get("quantity", 1), "available": available}
+    return {place: asked[place], "plan": plan, "quantity": asked.get("quantity", 1), "available": available}
