@@ -1,0 +1,116 @@
+# Copyright (c) 2026, nixmetal.builders contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""From bids to a machines file on the emulated cloud, with what must not happen when a part of it fails.
+
+The tests are told in order, on one cloud: each begins where the one before it ended.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from typing import Any
+
+import pytest
+
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.machines_hydra import parse_hydra_machines
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.machines_nix import parse_nix_machines
+
+Result = subprocess.CompletedProcess[str]
+
+
+def said(result: Result) -> str:
+    return " ".join((result.stdout + result.stderr).replace("''", "'").split())
+
+
+def changed(result: Result, host: str) -> int:
+    found = re.search(rf"{host}\s+: ok=\d+\s+changed=(\d+)\s+unreachable=0\s+failed=0", result.stdout)
+    assert found, result.stdout + result.stderr
+    return int(found.group(1))
+
+
+def test_wrong_bids_are_told_and_nothing_is_requested(fleet: Any) -> None:
+    good = fleet.settings("")["spot_fleet_bids"][0]
+    changes = {"plan": {"plan": "c9.huge"}, "metro": {"metros": ["am", "zz"]}, "kind": {"kind": "reserved"}}
+    bids = [good, *({**good, "name": f"bad-{name}", **change} for name, change in changes.items())]
+    result = fleet.play("launch_spot", spot_fleet_bids=bids, spot_fleet_ceiling_usd_per_hour=100)
+    assert result.returncode != 0
+    assert "bid 'bad-plan': plan 'c9.huge' is not known to equinix_metal" in said(result)
+    assert "bid 'bad-metro': metro 'zz' is not known to equinix_metal" in said(result)
+    assert "bid 'bad-kind': equinix_metal sells spot, not reserved" in said(result)
+    assert "'small'" not in said(result).partition("Nothing was bought")[2]
+    assert fleet.requests_made() == 0
+
+
+def test_wrong_token_is_told_and_nothing_is_requested(fleet: Any) -> None:
+    result = fleet.play("launch_spot", metal_auth_token="wrong")
+    assert result.returncode != 0
+    assert "metal_auth_token" in said(result)
+    assert fleet.requests_made() == 0
+
+
+def test_check_mode_shows_and_buys_nothing(fleet: Any) -> None:
+    result = fleet.play("launch_spot", "--check", "--diff")
+    assert changed(result, "localhost") == 1
+    assert "The fleet would cost at most 1.00 USD per hour (ceiling 2.00)" in said(result)
+    assert fleet.requests_made() == 0
+
+
+def test_machines_file_is_not_emptied_by_a_fleet_without_machines(fleet: Any) -> None:
+    fleet.machines.write_text("of yesterday\n", encoding="utf-8")
+    result = fleet.play("machines")
+    assert result.returncode != 0
+    assert "nix_machines_allow_empty" in said(result)
+    assert fleet.machines.read_text(encoding="utf-8") == "of yesterday\n"
+
+
+def test_launch_buys_once(fleet: Any) -> None:
+    assert changed(fleet.play("launch_spot", spot_fleet_wait=True), "localhost") == 1
+    again = fleet.play("launch_spot", "--diff")
+    assert changed(again, "localhost") == 0
+    assert "small: keep request" in again.stdout
+    assert fleet.requests_made() == 1
+
+
+def test_machines_file_holds_both_machines_of_one_hostname(fleet: Any) -> None:
+    first = fleet.play("machines", "--diff")
+    assert changed(first, "coordinator") == 2
+    text = fleet.machines.read_text(encoding="utf-8")
+    assert len(parse_nix_machines(text)) == len(parse_hydra_machines(text)) == 2
+    assert all(machine.host_key.startswith("ssh-ed25519 ") for machine in parse_nix_machines(text))
+    assert changed(fleet.play("machines"), "coordinator") == 0
+
+
+@pytest.mark.parametrize("path", ["*", "*/events"])
+def test_failing_api_leaves_the_machines_file(fleet: Any, path: str) -> None:
+    before = fleet.machines.read_text(encoding="utf-8")
+    fleet.lab.post("/faults", json={"kind": "status", "status": 500, "path": path, "count": None}).raise_for_status()
+    try:
+        result = fleet.play("machines")
+    finally:
+        fleet.lab.delete("/faults").raise_for_status()
+    assert result.returncode != 0
+    assert "builders_reading is not set: the inventory plugin failed or was not asked" in said(result)
+    assert "coordinator" not in result.stdout.partition("PLAY RECAP")[2]
+    assert fleet.machines.read_text(encoding="utf-8") == before
+
+
+def test_inventory_that_asks_nobody_leaves_the_machines_file(fleet: Any) -> None:
+    before = fleet.machines.read_text(encoding="utf-8")
+    for limit in ([], ["--limit", "coordinator"]):
+        result = fleet.play("machines", "-i", str(fleet.inventory / "hosts.yml"), *limit, builders_reading={})
+        assert result.returncode != 0
+        assert "builders_reading is not set" in said(result)
+    assert fleet.machines.read_text(encoding="utf-8") == before
+
+
+def test_draining_machine_leaves_the_file_and_the_last_one_may(fleet: Any) -> None:
+    devices = fleet.api.get("/projects/7d1b3f0e-52c4-4c8e-9a5e-0c1d2e3f4a5b/devices").json()["devices"]
+    for left, device in zip((1, 0), devices, strict=True):
+        tags = [*device["tags"], "skip-hydra"]
+        fleet.api.put(f"/devices/{device['id']}", json={"tags": tags}).raise_for_status()
+        result = fleet.play("machines")
+        assert f"{device['id']}: draining" in result.stdout
+        assert len(parse_nix_machines(fleet.machines.read_text(encoding="utf-8"))) == left
