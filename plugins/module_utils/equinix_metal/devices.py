@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal import values
@@ -14,6 +15,11 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.er
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.paging import Reader
 
 UNKNOWN_STATE = "unknown"
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_STATE = re.compile(r"[a-z][a-z0-9_]*")
+_ADDRESS = re.compile(r"[0-9A-Za-z][0-9A-Za-z.:_-]*")
+_URL = re.compile(r"https?://\S+")
 
 
 def read_devices(client: Client, tag: str | None = None, workers: int = 4) -> list[dict[str, Any]]:
@@ -28,19 +34,19 @@ def read_devices(client: Client, tag: str | None = None, workers: int = 4) -> li
 
 def lean(raw: dict[str, Any], url: str = "the API") -> dict[str, Any]:
     """What is used of a device as the API gives it."""
-    device_id = values.text(raw.get("id"))
+    device_id = values.matching(_ID, raw.get("id"))
     if device_id is None:
         raise BadAnswer(f"{url} answered with a device that has no id.", 200, url)
     return {
         "id": device_id,
         "short_id": values.text(raw.get("short_id")) or device_id.partition("-")[0],
         "hostname": values.text(raw.get("hostname")),
-        "state": (values.text(raw.get("state")) or UNKNOWN_STATE).lower(),
+        "state": values.matching(_STATE, (values.text(raw.get("state")) or "").lower()) or UNKNOWN_STATE,
         "tags": values.texts(raw.get("tags")),
         "plan": values.text(values.inner(raw, "plan", "slug")) or values.text(values.inner(raw, "plan", "name")),
         "metro": _code(raw.get("metro")),
         "facility": _code(raw.get("facility")),
-        "ipxe_script_url": values.text(raw.get("ipxe_script_url")),
+        "ipxe_script_url": values.matching(_URL, raw.get("ipxe_script_url")),
         "always_pxe": raw.get("always_pxe") is True,
         "created_at": values.known_time(raw.get("created_at")),
         "termination_time": values.known_time(raw.get("termination_time")),

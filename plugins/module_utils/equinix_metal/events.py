@@ -203,11 +203,11 @@ def _speed(value: Any) -> float | None:
 
 
 def _image(value: Any) -> str | None:
-    return value if isinstance(value, str) and _IMAGE.fullmatch(value) else None
+    return values.matching(_IMAGE, value)
 
 
 def _boot(value: Any) -> str | None:
-    return value if isinstance(value, str) and _BOOT.fullmatch(value) else None
+    return values.matching(_BOOT, value)
 
 
 _FIELDS = {

@@ -7,12 +7,18 @@
 from __future__ import annotations
 
 import datetime
+import re
 from typing import Any
 
 
 def text(value: Any) -> str | None:
     """A string that is not empty, or None."""
     return value if isinstance(value, str) and value else None
+
+
+def matching(pattern: re.Pattern[str], value: Any) -> str | None:
+    """A string that a pattern fits from end to end, or None."""
+    return value if isinstance(value, str) and pattern.fullmatch(value) else None
 
 
 def number(value: Any) -> float | None:

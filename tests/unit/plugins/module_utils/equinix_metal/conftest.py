@@ -9,8 +9,10 @@ The collection is imported inside the fixtures: a conftest can be loaded before 
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -82,3 +84,15 @@ def answered() -> Callable[..., Answer]:
         return Answer(status, raw, {name.replace("_", "-"): value for name, value in headers.items()})
 
     return answer
+
+
+@pytest.fixture
+def in_memory() -> Any:
+    """The module metal_in_memory, which lies beside this file."""
+    path = Path(__file__).with_name("metal_in_memory.py")
+    specification = importlib.util.spec_from_file_location("metal_in_memory", path)
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module

@@ -1,0 +1,200 @@
+# Copyright (c) 2026, nixmetal.builders contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Builder facts: they keep the contract whatever the API and the machine say, and the operator's word goes first."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal import builders, devices, errors, facts
+from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.events import Evidence
+
+CONTRACT = json.loads(
+    (Path(__file__).parents[5] / "docs" / "contracts" / "builder-facts.schema.json").read_text(encoding="utf-8")
+)
+VALIDATOR = jsonschema.Draft202012Validator(CONTRACT, format_checker=jsonschema.FormatChecker())
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPWZ5hH1v5xSm8OOMBVMkl3ZwVYxhpwTmPZuA9zJqXqT"
+IMAGE = "0ab1cdfghijklmnpqrsvwxyz01234567-image"
+BOOT_ID = "0c7d1f6e-40a1-4b1f-8a0e-6c2f3f1f9b52"
+
+RAW: dict[str, Any] = {
+    "id": "5a1f0a5e-1c5b-4d0e-9a52-4a5c6f9d1e01",
+    "short_id": "5a1f0a5e",
+    "hostname": "builder",
+    "state": "active",
+    "tags": ["hydra", "nixmetal-fleet=lab", "nixmetal-bid=small"],
+    "created_at": "2026-11-23T03:00:00+00:00",
+    "plan": {"slug": "c3.small.x86"},
+    "metro": {"code": "AM"},
+    "facility": {"code": "am6"},
+    "spot_instance": True,
+    "termination_time": None,
+    "ipxe_script_url": "http://web.test/x/netboot.ipxe",
+    "root_password": "hush",
+    "ip_addresses": [
+        {"address": "10.1.2.3", "address_family": 4, "public": False},
+        {"address": "2001:db8::7", "address_family": 6, "public": True},
+        {"address": "203.0.113.7", "address_family": 4, "public": True},
+    ],
+}
+
+
+def spoken(**description: Any) -> Evidence:
+    said = {"said": True, "system_types": ["x86_64-linux"], "max_jobs": 4, "image_id": IMAGE, "boot_id": BOOT_ID}
+    endpoints = [{"systems": ["x86_64-linux"], "port": 22, "host_keys": [KEY]}]
+    return Evidence(endpoints=endpoints, description={**said, **description})
+
+
+def facts_of(raw: dict[str, Any], evidence: Evidence | None = None, **choices: Any) -> dict[str, Any]:
+    known = facts.builder_facts(
+        devices.lean({**RAW, **raw}), spoken() if evidence is None else evidence, facts.Choices(**choices), "r1"
+    )
+    VALIDATOR.validate(known)
+    return known
+
+
+def test_a_machine_that_is_ready() -> None:
+    known = facts_of({})
+    assert known["builder_unavailable_reason"] is None
+    assert {name: known[name] for name in ("builder_id", "builder_address", "builder_location", "builder_fleet")} == {
+        "builder_id": RAW["id"],
+        "builder_address": "203.0.113.7",
+        "builder_location": "am",
+        "builder_fleet": "lab",
+    }
+    assert known["builder_spot"] == {"request_id": "r1", "bid": "small", "termination_time": None}
+    assert known["builder_created_at"] == "2026-11-23T03:00:00Z"
+    assert known["builder_known_hosts_line"] == f"203.0.113.7 {KEY}"
+    assert (known["builder_image_id"], known["builder_boot_id"]) == (IMAGE, BOOT_ID)
+    assert "hush" not in json.dumps(known)
+
+
+@pytest.mark.parametrize(
+    ("kind", "address"),
+    [("public_ipv4", "203.0.113.7"), ("private_ipv4", "10.1.2.3"), ("public_ipv6", "2001:db8::7")],
+)
+def test_the_address_of_the_wanted_kind(kind: str, address: str) -> None:
+    assert facts_of({}, address_kind=kind)["builder_address"] == address
+
+
+@pytest.mark.parametrize(
+    ("raw", "evidence", "reason"),
+    [
+        ({"state": "provisioning"}, None, "its state is provisioning, not active"),
+        ({"state": "hibernating"}, None, "its state is hibernating"),
+        ({"state": None}, None, "its state is unknown"),
+        ({"ip_addresses": None}, None, "no address"),
+        ({}, Evidence(problems=["it is booting"]), "it is booting"),
+        ({}, Evidence(), "no host key for port 22"),
+        ({}, spoken(max_jobs=None), "max_jobs"),
+    ],
+)
+def test_a_machine_that_is_not_ready_says_why(raw: dict[str, Any], evidence: Evidence | None, reason: str) -> None:
+    assert reason in facts_of(raw, evidence)["builder_unavailable_reason"]
+
+
+def test_the_operators_word_goes_before_the_machines_and_hostname_before_plan() -> None:
+    known = facts_of(
+        {},
+        plans={"c3.small.x86": {"max_jobs": 16, "speed_factor": 2, "user": "nix", "defaults": {"features": ["kvm"]}}},
+        hostnames={"builder": {"max_jobs": 1, "systems": ["aarch64-linux"]}},
+    )
+    assert known["builder_max_jobs"] == 1
+    assert known["builder_speed_factor"] == 2
+    assert known["builder_user"] == "nix"
+    assert known["builder_systems"] == ["aarch64-linux"]
+    assert known["builder_features"] == ["kvm"]
+
+
+def test_defaults_only_complete_what_the_machine_says() -> None:
+    plans = {"c3.small.x86": {"defaults": {"max_jobs": 16, "features": ["kvm"], "systems": ["armv7l-linux"]}}}
+    known = facts_of({}, spoken(features=["big-parallel"]), plans=plans)
+    assert known["builder_max_jobs"] == 4
+    assert known["builder_features"] == ["big-parallel"]
+    assert facts_of({}, Evidence(), plans=plans)["builder_systems"] == ["armv7l-linux"]
+
+
+def test_the_operators_key_and_port_make_an_endpoint() -> None:
+    known = facts_of(
+        {}, Evidence(), plans={"c3.small.x86": {"host_key": KEY, "port": 2200, "systems": ["x86_64-linux"]}}
+    )
+    assert known["builder_endpoints"] == [{"systems": ["x86_64-linux"], "port": 2200, "host_keys": [KEY]}]
+    assert known["builder_known_hosts_line"] == f"[203.0.113.7]:2200 {KEY}"
+
+
+@pytest.mark.parametrize("option", ["plans", "hostnames"])
+def test_a_misspelt_word_in_a_table_is_named(option: str) -> None:
+    facts.check_table({"c3.small.x86": {"max_jobs": 2, "defaults": {"systems": []}}}, option)
+    for table in ({"p": {"maxjobs": 2}}, {"p": {"defaults": {"defaults": {}}}}, {"p": 3}):
+        with pytest.raises(errors.SettingError, match=option):
+            facts.check_table(table, option)
+
+
+@pytest.mark.parametrize(
+    ("tag", "draining"),
+    [("skip-hydra", True), ("skip-hydra=rollout", True), ("skip-hydra2", False), ("hydra", False)],
+)
+def test_draining_is_told_by_a_tag(tag: str, draining: bool) -> None:
+    known = facts_of({"tags": [tag]})
+    assert known["builder_draining"] is draining
+    assert known["builder_unavailable_reason"] is None
+
+
+def test_contradicting_fleet_tags_name_no_fleet() -> None:
+    assert facts_of({"tags": ["nixmetal-fleet=a", "nixmetal-fleet=b"]})["builder_fleet"] is None
+
+
+def test_a_machine_bought_otherwise_has_no_spot_facts() -> None:
+    known = facts_of({"spot_instance": False, "hardware_reservation": {"href": "/metal/v1/hardware-reservations/h7"}})
+    assert known["builder_spot"] is None
+    assert known["builder_reservation_id"] == "h7"
+
+
+ANYTHING = (
+    st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.text()) | st.dictionaries(st.text(), st.text())
+)
+
+
+@given(st.dictionaries(st.sampled_from(sorted(set(RAW) - {"id"})), ANYTHING))
+def test_odd_answers_keep_the_contract(raw: dict[str, Any]) -> None:
+    facts_of(raw)
+
+
+@given(
+    st.lists(
+        st.dictionaries(st.sampled_from(["address", "public", "address_family", "management"]), ANYTHING) | ANYTHING
+    )
+)
+def test_odd_addresses_do_not_raise(addresses: list[Any]) -> None:
+    devices.lean({**RAW, "ip_addresses": addresses})
+
+
+@pytest.mark.parametrize("device_id", [None, "", 7, "a b", "../x", "-x"])
+def test_a_device_without_a_sensible_id_is_refused(device_id: Any) -> None:
+    with pytest.raises(errors.BadAnswer, match="no id"):
+        devices.lean({"hostname": "x", "id": device_id})
+
+
+def test_ansible_connects_by_the_facts() -> None:
+    machine = {
+        "device": devices.lean(RAW),
+        "request_id": None,
+        "evidence": {"endpoints": [], "description": {}, "problems": []},
+    }
+    variables = builders.host_variables(machine, facts.Choices())
+    assert (variables["ansible_host"], variables["ansible_user"], variables["ansible_port"]) == (
+        "203.0.113.7",
+        "root",
+        22,
+    )
+    machine["device"] = devices.lean({**RAW, "ip_addresses": []})
+    assert "ansible_host" not in builders.host_variables(machine, facts.Choices())
