@@ -25,6 +25,7 @@ from metal_lab.core.records import Device
 from metal_lab.core.settings import Settings, SettingsError
 
 _log = logging.getLogger(__name__)
+_DHCP_PAUSE = 5.0
 
 
 class QemuBackend:
@@ -40,6 +41,7 @@ class QemuBackend:
         self._machines: dict[str, Machine] = {}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._dhcp_again_at = 0.0
 
     # -- the whole -------------------------------------------------------------------------------
 
@@ -67,7 +69,19 @@ class QemuBackend:
         await self._dhcp.stop()
 
     def tick(self, now: float) -> None:
-        """Fail machines that never phoned home, when a limit is set."""
+        if self._dhcp.died and self._dhcp_again_at <= now and self._reports is not None:
+            self._dhcp_again_at = now + _DHCP_PAUSE
+            self._keep(asyncio.create_task(self._serve_again()))
+        self._fail_the_silent(now)
+
+    async def _serve_again(self) -> None:
+        try:
+            await self._dhcp.serve(self._devices.values())
+        except (SettingsError, OSError) as error:
+            _log.error("%s", error)
+
+    def _fail_the_silent(self, now: float) -> None:
+        """Machines that never phoned home, when a limit is set."""
         limit = self._settings.qemu.boot_timeout
         if limit is None or self._reports is None:
             return
@@ -99,7 +113,10 @@ class QemuBackend:
         self._later(device, self._stop)
 
     def _later(self, device: Device, work: Callable[[Device, Machine], Awaitable[None]]) -> None:
-        task = asyncio.get_running_loop().create_task(self._in_order(device, work))
+        self._keep(asyncio.get_running_loop().create_task(self._in_order(device, work)))
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
+        """The event loop itself holds tasks only weakly."""
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -125,8 +142,7 @@ class QemuBackend:
         await self._dhcp.serve(self._devices.values())
         if not machine.running:
             process = await machine.start()
-            self._tasks.add(watch := asyncio.create_task(self._watch(device, machine, process)))
-            watch.add_done_callback(self._tasks.discard)
+            self._keep(asyncio.create_task(self._watch(device, machine, process)))
 
     async def _reset(self, device: Device, machine: Machine) -> None:
         await self._dhcp.serve(self._devices.values())

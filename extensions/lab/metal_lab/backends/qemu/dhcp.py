@@ -106,6 +106,10 @@ class DhcpServer:
             "--log-facility=-",
         ]
 
+    @property
+    def died(self) -> bool:
+        return self._process is not None and self._process.returncode is not None
+
     async def serve(self, devices: Iterable[Device]) -> None:
         """Serve exactly these machines; return when it does."""
         async with self._lock:
