@@ -12,8 +12,9 @@ export LC_ALL=C
 # The paths of a closure that no lower segment holds.
 new_paths() {
   sort -u "$closure/store-paths" >wanted
-  for other in $without; do cat "$other/store-paths"; done | sort -u >lower
-  comm -23 wanted lower
+  for other in $without; do cat "$other/store-paths"; done >lower
+  # Only what stands here once; busybox has no comm.
+  sort wanted lower lower | uniq -u
 }
 
 if [ -n "$closure" ]; then

@@ -17,7 +17,7 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.nix.errors impor
 from ansible_collections.nixmetal.builders.plugins.module_utils.nix.evaluation import Source
 
 if TYPE_CHECKING:
-    from .conftest import RealNix
+    from tests.unit.conftest import RealNix
 
 EXPRESSION = """
 { busybox, script, name ? "thing", outputs ? [ "out" ], extra ? null }:

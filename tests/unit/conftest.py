@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ansible_collections.nixmetal.builders.plugins.module_utils.nix.command import Nix
 
 PROGRAMS = ("nix", "nix-store", "nix-instantiate", "nix-copy-closure", "build-remote")
+TOOLS = ("cpio", "mksquashfs", "unsquashfs")
 SETTINGS = {"sandbox": False, "build-users-group": "", "substituters": [], "max-jobs": 2}
 
 
@@ -44,18 +45,20 @@ def roots() -> list[str]:
 
 
 def wrap(root: Path, programs: Path) -> None:
+    """Scripts that run a root's Nix, and of its build tools those that are there."""
     loader = next(root.glob("usr/lib64/ld-linux*"), None) or next(root.glob("lib64/ld-linux*"))
     libraries = ":".join(
         str(path)
         for pattern in ("lib/*-linux-gnu", "usr/lib/*-linux-gnu", "usr/lib/nix")
         for path in root.glob(pattern)
     )
+    tools = {tool: path for tool in TOOLS for path in root.glob(f"*/{tool}")} | {
+        tool: path for tool in TOOLS for path in root.glob(f"usr/*/{tool}")
+    }
     programs.mkdir()
-    for program in PROGRAMS:
+    for program, binary in {**dict.fromkeys(PROGRAMS, root / "usr/bin/nix"), **tools}.items():
         script = programs / program
-        script.write_text(
-            f'#!/bin/sh\nexec {loader} --argv0 {program} --library-path {libraries} {root}/usr/bin/nix "$@"\n'
-        )
+        script.write_text(f'#!/bin/sh\nexec {loader} --argv0 {program} --library-path {libraries} {binary} "$@"\n')
         script.chmod(0o755)
 
 
