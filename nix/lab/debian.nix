@@ -9,12 +9,47 @@
   busybox,
   # A directory of NAME_VERSION_ARCHITECTURE.deb.
   packages,
+  # A file with names that must be among them, one a line; # begins a comment.
+  wanted,
 }:
 let
-  inherit (builtins) any attrNames concatStringsSep elemAt filter match readDir replaceStrings split;
+  inherit (builtins)
+    any
+    attrNames
+    concatStringsSep
+    elemAt
+    filter
+    isString
+    length
+    match
+    pathExists
+    readDir
+    readFile
+    replaceStrings
+    split
+    ;
 
-  shell = [ "${busybox}/busybox" "sh" ];
-  files = filter (file: match ".*\\.deb" file != null) (attrNames (readDir packages));
+  shell = [
+    "${busybox}/busybox"
+    "sh"
+  ];
+
+  found =
+    if pathExists packages then
+      filter (file: match ".*\\.deb" file != null) (attrNames (readDir packages))
+    else
+      throw "There is no directory ${toString packages} on the machine that evaluates: download the packages into it first.";
+  names = filter (line: isString line && match "[a-z0-9].*" line != null) (split "\n" (readFile wanted));
+  missing = filter (name: !any (file: nameOf file == name) found) names;
+  doubled = filter (file: length (filter (other: nameOf other == nameOf file) found) > 1) found;
+  files =
+    if missing != [ ] then
+      throw "${toString packages} lacks ${concatStringsSep ", " missing}: download them with their dependencies."
+    else if doubled != [ ] then
+      throw "${toString packages} has packages in more than one version; remove the older ones: ${concatStringsSep ", " doubled}"
+    else
+      found;
+
   nameOf = file: elemAt (split "_" file) 0;
   matches = patterns: file: any (pattern: match pattern (nameOf file) != null) patterns;
 
@@ -32,7 +67,7 @@ in
   # The names of all files, for choosing among them.
   inherit files;
 
-  # script runs with busybox's applets at hand: $unpack DEB DIRECTORY, $debs, $out.
+  # The files of some packages in one tree, for script to make $out of (unpack.sh).
   unpack =
     {
       name,

@@ -22,11 +22,27 @@
   ],
 }:
 let
-  inherit (builtins) attrNames filter concatLists attrValues concatStringsSep;
+  inherit (builtins)
+    attrNames
+    attrValues
+    concatLists
+    concatStringsSep
+    filter
+    ;
 
+  # /bin is a link on most machines, and a link is imported as a link.
   static = builtins.path {
     name = "static";
-    path = /. + dirOf busybox;
+    path =
+      /.
+      + dirOf (
+        if builtins.pathExists ("/usr" + busybox) then
+          "/usr" + busybox
+        else if builtins.pathExists busybox then
+          busybox
+        else
+          throw "There is no ${busybox} on the machine that evaluates: install busybox-static there."
+      );
     filter = path: _: baseNameOf path == "busybox";
   };
   chosen = import ./packages.nix;
@@ -34,6 +50,7 @@ let
     inherit system;
     packages = /. + packages;
     busybox = static;
+    wanted = ./packages.txt;
   };
   inherit (debian) files matches unpack;
 

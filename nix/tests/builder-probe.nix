@@ -14,9 +14,19 @@
   busybox ? "/bin/busybox",
 }:
 let
+  # /bin is a link on most machines, and a link is imported as a link.
   static = builtins.path {
     name = "static";
-    path = /. + dirOf busybox;
+    path =
+      /.
+      + dirOf (
+        if builtins.pathExists ("/usr" + busybox) then
+          "/usr" + busybox
+        else if builtins.pathExists busybox then
+          busybox
+        else
+          throw "There is no ${busybox} on the machine that evaluates: install busybox-static there."
+      );
     filter = path: _: baseNameOf path == baseNameOf busybox;
   };
 in

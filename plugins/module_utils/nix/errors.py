@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+IDLE = ("warning:", "(use '--show-trace'")
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 NO_SPACE = "No space left on device"
 
@@ -32,7 +33,7 @@ def plain(text: str) -> str:
 
 def essence(stderr: str) -> str:
     """The error itself: from the last line that begins with "error:" on (before it, Nix prints how it came there)."""
-    lines = [line for line in plain(stderr).splitlines() if line.strip() and not line.startswith("warning:")]
+    lines = [line for line in plain(stderr).splitlines() if line.strip() and not line.startswith(IDLE)]
     starts = [number for number, line in enumerate(lines) if line.lstrip().startswith("error:")]
     if not starts:
         return "\n".join(lines[-5:])
