@@ -17,7 +17,7 @@ from outcome import Outcome
 def units(long: bool) -> Outcome:
     """The unit tests, one worker for each core."""
     workers = str(os.cpu_count() or 1)
-    return _pytest("units", "tests/unit", long, ["--numprocesses", workers, "--dist", "loadfile"], _real_nix(long))
+    return _pytest("units", "tests/unit", long, ["--numprocesses", workers, "--dist", "worksteal"], _real_nix(long))
 
 
 def loop(long: bool) -> Outcome:

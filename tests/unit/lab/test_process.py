@@ -66,7 +66,7 @@ def test_a_port_in_use_names_the_setting(tmp_path):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         process = launch(write_config(tmp_path, listen_port=taken.getsockname()[1]), errors=subprocess.PIPE)
-        _, errors = process.communicate(timeout=30)
+        _output, errors = process.communicate(timeout=30)
     assert process.returncode == 2
     assert "Address already in use; change the setting listen_port" in errors
     assert not (tmp_path / "port").exists()
