@@ -166,6 +166,6 @@ def test_a_missing_bridge_names_the_setting(namespace, tmp_path):
 
     config = write_config(tmp_path, **(settings() | {"qemu": {"bridge": "br9"}}))
     process = launch(config, in_namespace(namespace), errors=subprocess.PIPE)
-    _, errors = process.communicate(timeout=30)
+    _output, errors = process.communicate(timeout=30)
     assert process.returncode != 0
     assert "qemu.bridge: there is no bridge br9" in errors

@@ -39,6 +39,10 @@ class AddressPool:
         self._lowest = number + 1
         return str(ipaddress.IPv4Address(number))
 
+    @property
+    def free(self) -> int:
+        return int(self._settings.last) - int(self._settings.first) + 1 - len(self._used)
+
     def release(self, address: str) -> None:
         number = int(ipaddress.IPv4Address(address))
         self._used.discard(number)

@@ -13,8 +13,14 @@ from metal_lab.core.clock import from_text
 from metal_lab.core.errors import Unprocessable
 
 # No underscore: the real API refuses it.
-_HOSTNAME = re.compile(r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$")
-_URL = re.compile(r"^https?://[^\s\"'<>\\]{1,1024}$")
+_HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
+# Printable ASCII without quotes, angle brackets and backslash: it ends up in files of other programs.
+_URL = re.compile(r"https?://[!#-&(-;=?-\[\]-~]{1,1024}")
+
+
+def is_hostname(text: str) -> bool:
+    """`{{index}}` stands for the number of the machine."""
+    return _HOSTNAME.fullmatch(text.replace("{{index}}", "0")) is not None
 
 
 class Fields:
@@ -50,14 +56,20 @@ class Fields:
 
     def hostname(self, name: str = "hostname") -> str | None:
         value = self.text(name)
-        if value is not None and not _HOSTNAME.match(value.replace("{{index}}", "0")):
+        if value is not None and not is_hostname(value):
             self.complain(name, "is not a valid hostname: letters, digits, '-' and '.' alone")
             return None
         return value
 
+    def hostnames(self, name: str = "hostnames") -> list[str]:
+        values = self.texts(name)
+        if not all(map(is_hostname, values)):
+            self.complain(name, "holds what is not a valid hostname: letters, digits, '-' and '.' alone")
+        return values
+
     def url(self, name: str) -> str | None:
         value = self.text(name)
-        if value is not None and not _URL.match(value):
+        if value is not None and not _URL.fullmatch(value):
             self.complain(name, "is not a valid URL")
             return None
         return value
@@ -90,7 +102,7 @@ class Fields:
             return None
         try:
             number = float(value) if not isinstance(value, bool) else math.nan
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             number = math.nan
         if not math.isfinite(number):
             self.complain(name, "is not a number")
@@ -124,6 +136,6 @@ class Fields:
             return None
         try:
             return from_text(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             self.complain(name, "is not a valid date")
             return None

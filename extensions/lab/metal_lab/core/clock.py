@@ -57,8 +57,8 @@ def to_text(moment: float | None) -> str | None:
 
 
 def from_text(text: str) -> float:
-    """Read an ISO 8601 date; one without a zone means UTC (the API's rule). Raise ValueError on anything else."""
+    """Read an ISO 8601 date; one without a zone means UTC (the API's rule). Raise ValueError or OverflowError on what is none."""
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return moment.timestamp()
+    return moment.astimezone(UTC).timestamp()

@@ -50,6 +50,10 @@ class Devices:
     def at_address(self, address: str) -> Device | None:
         return next((d for d in self._world.store.devices.values() if d.address == address), None)
 
+    @property
+    def free_addresses(self) -> int:
+        return self._pool.free
+
     # -- making ----------------------------------------------------------------------------------
 
     def order(self, project_id: str, body: Any) -> Device:

@@ -82,7 +82,7 @@ class SpotMarket:
         values["operating_system"] = orders.check_operating_system(fields, self._world.catalogue)
         values["ssh_keys"] = orders.chosen_keys(fields, self._world, project_id)
         values["hostname"] = fields.hostname()
-        values["hostnames"] = fields.texts("hostnames")
+        values["hostnames"] = fields.hostnames()
         return plan, values
 
     # -- the market ------------------------------------------------------------------------------
@@ -116,7 +116,7 @@ class SpotMarket:
         """Make what is missing, up to devices_max; nothing when devices_min cannot be reached."""
         if live >= request.devices_max:
             return
-        room = self._world.free_capacity(request.plan, request.metro)
+        room = min(self._world.free_capacity(request.plan, request.metro), self._devices.free_addresses)
         if live + room < request.devices_min:
             return
         for _number in range(min(room, request.devices_max - live)):

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -121,11 +123,11 @@ async def price_history(request: Request) -> Response:
 
 def _moment(text: str, name: str) -> float:
     """Seconds since the epoch, or an ISO 8601 date."""
-    try:
-        return float(text)
-    except ValueError:
-        pass
+    with contextlib.suppress(ValueError):
+        seconds = float(text)
+        if math.isfinite(seconds):
+            return seconds
     try:
         return from_text(text)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise Unprocessable(f"{name} is not a valid date") from error

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import signal
 from collections.abc import AsyncIterator
 
 from fastapi import Depends, FastAPI, Request, Response
@@ -34,6 +35,8 @@ def make_app(cloud: Cloud, base_url: str, *, beat: bool = True) -> FastAPI:
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         await cloud.start()
         ticker = asyncio.create_task(_tick_forever(cloud)) if beat else None
+        if ticker is not None:
+            ticker.add_done_callback(_end_with)
         yield
         if ticker is not None:
             ticker.cancel()
@@ -58,6 +61,13 @@ async def _tick_forever(cloud: Cloud) -> None:
     while True:
         cloud.tick()
         await asyncio.sleep(cloud.settings.timing.tick)
+
+
+def _end_with(ticker: asyncio.Task[None]) -> None:
+    """A cloud whose time stands still for a fault of the emulator must not look alive."""
+    if not ticker.cancelled() and ticker.exception() is not None:
+        _log.critical("the emulator's clock failed", exc_info=ticker.exception())
+        signal.raise_signal(signal.SIGTERM)
 
 
 def _add_error_answers(app: FastAPI) -> None:

@@ -65,9 +65,14 @@ async def json_body(request: Request) -> Any:
     if not raw.strip():
         return {}
     try:
-        return json.loads(raw)
+        return json.loads(raw, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
         raise Unprocessable("Request body is not valid JSON") from error
+
+
+def _refuse(name: str) -> Any:
+    """Python reads NaN and Infinity; JSON has neither."""
+    raise ValueError(name)
 
 
 def is_true(value: Any) -> bool:

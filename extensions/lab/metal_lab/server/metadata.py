@@ -15,7 +15,7 @@ from metal_lab.core.errors import ApiError
 from metal_lab.core.records import Device
 from metal_lab.server.control import may_control
 from metal_lab.server.http import Lab, answer, json_body, lab_of
-from metal_lab.server.render import ports
+from metal_lab.server.network import addresses, ports
 
 router = APIRouter()
 _NAMED_BY = "x-lab-device"
@@ -73,7 +73,7 @@ def document(lab: Lab, device: Device) -> dict[str, Any]:
                 for port in ports(device)
                 if port["type"] == "NetworkPort"
             ],
-            "addresses": lab.render.addresses(device),
+            "addresses": addresses(lab.cloud.settings, device),
         },
         "api_url": base,
         "phone_home_url": f"{base}/phone-home",
@@ -88,7 +88,7 @@ async def get_metadata(request: Request) -> Response:
 
 @router.get("/userdata")
 async def get_userdata(request: Request) -> Response:
-    return Response(_sender(request).userdata or "", media_type="text/plain")
+    return Response((_sender(request).userdata or "").encode(errors="replace"), media_type="text/plain")
 
 
 @router.post("/phone-home")

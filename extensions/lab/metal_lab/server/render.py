@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from typing import Any
 
@@ -14,6 +13,7 @@ from metal_lab.core.clock import to_text
 from metal_lab.core.cloud import Cloud
 from metal_lab.core.devices import ACTIONS
 from metal_lab.core.records import Device, Event, SpotRequest, SshKey
+from metal_lab.server.network import addresses, ports
 
 _HREF = re.compile(rf"^(?:{HREF})?/(?P<kind>[a-z/-]+)/(?P<id>[0-9a-f-]+)$")
 
@@ -143,7 +143,7 @@ class Renderer:
             "volumes": [],
             "storage": None,
             "network_ports": ports(device),
-            "ip_addresses": [self._assignment(device, address) for address in self.addresses(device)],
+            "ip_addresses": [self._assignment(device, address) for address in addresses(self._cloud.settings, device)],
             "provisioning_percentage": _percentage(device),
             "provisioning_events": [
                 self.event(event)
@@ -151,19 +151,6 @@ class Renderer:
                 if event.type.startswith("provisioning.")
             ][-8:],
         }
-
-    def addresses(self, device: Device) -> list[dict[str, Any]]:
-        """Address objects as the metadata service has them. Simulated machines get the usual three."""
-        pool = self._cloud.settings.pool
-        block = ipaddress.IPv4Network(f"{device.address}/{pool.prefix_length}", strict=False)
-        found = [_address(device, device.address, block, str(pool.gateway), public=True)]
-        if self._cloud.settings.backend == "simulated":
-            number = int(ipaddress.IPv4Address(device.address)) & 0xFFFF
-            inner = ipaddress.IPv4Network("172.31.0.0/16")
-            outer = ipaddress.IPv6Network("2001:db8:77::/64")
-            found.append(_address(device, str(outer[number]), outer, str(outer[1]), public=True))
-            found.append(_address(device, str(inner[number]), inner, str(inner[1]), public=False))
-        return found
 
     def _assignment(self, device: Device, address: dict[str, Any]) -> dict[str, Any]:
         return address | {
@@ -241,63 +228,3 @@ def device_href(device: Device) -> str:
 
 def _percentage(device: Device) -> float | None:
     return {"queued": 0.0, "provisioning": 50.0, "reinstalling": 50.0}.get(device.state)
-
-
-def ports(device: Device) -> list[dict[str, Any]]:
-    """One bond over two interfaces; the virtual machine has the first."""
-    second = device.mac[:-2] + f"{int(device.mac[-2:], 16) ^ 1:02x}"
-    bond_id = stable_id("port", device.id, "bond0")
-    bond: dict[str, Any] = {
-        "id": bond_id,
-        "href": f"{HREF}/ports/{bond_id}",
-        "type": "NetworkBondPort",
-        "name": "bond0",
-        "data": {"bonded": True},
-        "network_type": "layer3",
-        "native_virtual_network": None,
-        "virtual_networks": [],
-        "disbond_operation_supported": True,
-        "bond": None,
-    }
-    return [bond, *(_interface(device, name, mac, bond_id) for name, mac in (("eth0", device.mac), ("eth1", second)))]
-
-
-def _interface(device: Device, name: str, mac: str, bond_id: str) -> dict[str, Any]:
-    key = stable_id("port", device.id, name)
-    return {
-        "id": key,
-        "href": f"{HREF}/ports/{key}",
-        "type": "NetworkPort",
-        "name": name,
-        "data": {"mac": mac, "bonded": True},
-        "network_type": None,
-        "native_virtual_network": None,
-        "virtual_networks": [],
-        "disbond_operation_supported": True,
-        "bond": {"id": bond_id, "name": "bond0"},
-    }
-
-
-def _address(
-    device: Device,
-    address: str,
-    block: ipaddress.IPv4Network | ipaddress.IPv6Network,
-    gateway: str,
-    *,
-    public: bool,
-) -> dict[str, Any]:
-    parent = {"network": str(block.network_address), "netmask": str(block.netmask), "cidr": block.prefixlen}
-    return {
-        "id": stable_id("ip", device.id, address),
-        "address_family": block.version,
-        "netmask": str(block.netmask),
-        "created_at": to_text(device.created_at),
-        "public": public,
-        "cidr": block.prefixlen,
-        "management": True,
-        "enabled": True,
-        "network": str(block.network_address),
-        "address": address,
-        "gateway": gateway,
-        "parent_block": parent | {"href": f"{HREF}/ips/{stable_id('block', str(block))}"},
-    }
