@@ -79,7 +79,9 @@ def _packages(*names: str) -> list[str]:
 
 def _programs() -> list[str]:
     """What is typed beside the plugins: the lab's emulator and driver, and these stages."""
-    return [name for name in ("extensions/lab", "roles/lab/files", "tests/stages") if any((CHECKOUT / name).rglob("*.py"))]
+    return [
+        name for name in ("extensions/lab", "roles/lab/files", "tests/stages") if any((CHECKOUT / name).rglob("*.py"))
+    ]
 
 
 def _shell_files() -> list[str]:
@@ -87,8 +89,8 @@ def _shell_files() -> list[str]:
 
 
 def _is_shell(name: str) -> bool:
-    if name.endswith(".sh"):
-        return True
+    if name.endswith((".sh", ".j2")):
+        return name.endswith(".sh")
     with (CHECKOUT / name).open("rb") as file:
         first_line = file.readline(64)
     return first_line.startswith(b"#!") and first_line.split(b"/")[-1].split()[-1] in (b"sh", b"bash", b"dash")

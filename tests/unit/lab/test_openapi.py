@@ -114,7 +114,7 @@ def test_answers_are_what_the_specification_documents(lab, specification):
     every = {
         (method.upper(), path) for path, item in specification["paths"].items() for method in item if method in METHODS
     }
-    assert {(method, path) for method, path, _, _ in made} == every
+    assert {(method, path) for method, path, _answer, _code in made} == every
     faults = []
     for method, documented, path, body in made:
         answer = lab.http.request(method, f"/metal/v1{path}", json=body)

@@ -100,8 +100,8 @@ def phone_home(
 def test_the_key_then_what_it_builds_then_ready(service: Service, tmp_path: Path, shell: list[str]) -> None:
     done = phone_home(service, tmp_path, shell, NIXMETAL_FEATURES='kvm od"d')
     assert done.returncode == 0, done.stderr
-    assert [path for path, _ in service.told] == ["/events", "/events", "/phone-home"]
-    first, second = (event for _, event in service.told[:2])
+    assert [path for path, _body in service.told] == ["/events", "/events", "/phone-home"]
+    first, second = (event for _path, event in service.told[:2])
     assert (first["state"], first["code"], second["code"]) == ("succeeded", 1001, 1002)
     systems = ["x86_64-linux", "i686-linux"]
     assert json.loads(first["message"]) == [{"system": system, "port": 22, "key": KEY} for system in systems]
@@ -144,4 +144,4 @@ def test_escaped_slashes_in_the_address_are_read(service: Service, tmp_path: Pat
 def test_a_service_that_fails_is_asked_again(service: Service, tmp_path: Path) -> None:
     service.failures = 1
     assert phone_home(service, tmp_path).returncode == 0
-    assert [path for path, _ in service.told] == ["/events", "/events", "/phone-home"]
+    assert [path for path, _body in service.told] == ["/events", "/events", "/phone-home"]
