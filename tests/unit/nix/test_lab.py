@@ -1,0 +1,70 @@
+# Copyright (c) 2026, nixmetal.builders contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The lab image's expression, with real Nix and packages that are only names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ansible_collections.nixmetal.builders.plugins.module_utils.nix.building import Request, build
+from ansible_collections.nixmetal.builders.plugins.module_utils.nix.errors import NixError
+from ansible_collections.nixmetal.builders.plugins.module_utils.nix.evaluation import Source
+
+if TYPE_CHECKING:
+    from tests.unit.conftest import RealNix
+
+LAB = Path(__file__).resolve().parents[3] / "nix/lab"
+NAMES = [line for line in (LAB / "packages.txt").read_text().splitlines() if line and not line.startswith("#")]
+
+
+@pytest.fixture
+def packages(tmp_path: Path) -> Path:
+    directory = tmp_path / "packages"
+    directory.mkdir()
+    for name in [*NAMES, "libc6", "linux-image-6.1.0-1-cloud-amd64"]:
+        (directory / f"{name}_1%3a1.0~rc1-1_amd64.deb").write_text(name)
+    return directory
+
+
+def evaluate(real_nix: RealNix, packages: Path, **args: object) -> str:
+    given = {"packages": str(packages), "authorizedKeys": ["ssh-ed25519 AAAA"], "busybox": real_nix.busybox, **args}
+    return build(real_nix.nix(), Request(Source(file=str(LAB), args=given), evaluate_only=True)).derivation
+
+
+def test_each_group_is_cut_by_itself_and_keys_change_one(real_nix: RealNix, packages: Path) -> None:
+    def requisites(derivation: str) -> dict[str, str]:
+        lines = real_nix.nix().run("nix-store", "--query", "--requisites", derivation).lines
+        return {line.rpartition("/")[2][33:]: line for line in lines if line.endswith(".drv")}
+
+    one = requisites(evaluate(real_nix, packages))
+    two = requisites(evaluate(real_nix, packages, authorizedKeys=["ssh-ed25519 BBBB"]))
+    assert {"segment-10-libraries.drv", "segment-20-ssh.drv", "segment-30-nix.drv", "segment-90-settings.drv"} <= set(
+        one
+    )
+    assert sorted(name for name in one if one[name] != two[name]) == [
+        "lab-image.drv",
+        "segment-90-settings.drv",
+        "settings.drv",
+    ]
+
+
+def test_what_is_missing_is_named(real_nix: RealNix, packages: Path, tmp_path: Path) -> None:
+    with pytest.raises(NixError, match="There is no directory /nonexistent on the machine that evaluates"):
+        evaluate(real_nix, Path("/nonexistent"))
+    with pytest.raises(NixError, match=r"There is no /nonexistent/busybox .*install busybox-static"):
+        evaluate(real_nix, packages, busybox="/nonexistent/busybox")
+    next(packages.glob("nix-bin_*")).unlink()
+    next(packages.glob("curl_*")).unlink()
+    with pytest.raises(NixError, match="lacks curl, nix-bin: download them"):
+        evaluate(real_nix, packages)
+
+
+def test_two_versions_of_one_package_are_refused(real_nix: RealNix, packages: Path) -> None:
+    (packages / "curl_9.0_amd64.deb").write_text("newer")
+    with pytest.raises(NixError, match=r"more than one version.*curl_1%3a1.0~rc1-1_amd64.deb, curl_9.0_amd64.deb"):
+        evaluate(real_nix, packages)
