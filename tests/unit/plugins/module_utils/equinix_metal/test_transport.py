@@ -225,7 +225,10 @@ def test_several_threads_share_a_client(server: Server) -> None:
     server.behaviours = [reply(200, json.dumps({"n": number}).encode()) for number in range(64)]
     client = make(server.url, timeout=5)[1]
     got: list[int] = []
-    threads = [threading.Thread(target=lambda: got.extend(client.get("/x")["n"] for _number in range(8))) for _number in range(8)]
+    threads = [
+        threading.Thread(target=lambda: got.extend(client.get("/x")["n"] for _number in range(8)))
+        for _number in range(8)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
