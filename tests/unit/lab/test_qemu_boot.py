@@ -9,6 +9,7 @@ runs in a network namespace of its own, told apart by this process's number.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -19,6 +20,8 @@ import time
 from pathlib import Path
 
 import pytest
+
+from metal_lab.backends.qemu import qmp
 
 sys.path.insert(0, str(Path(__file__).parent))
 from servers import end, running, wait_for
@@ -140,6 +143,13 @@ def test_a_machine_boots_its_script_and_leaves_nothing_behind(namespace, tmp_pat
         assert call("GET", f"/devices/{device['id']}")["state"] == "active"
         call("POST", f"/devices/{device['id']}/actions", {"type": "reboot"})
         wait_for("the DHCP event of the second boot", lambda: call.boots(device["id"]) == 2, 120)
+
+        # As when the guest switches itself off: QEMU ends by itself with status 0.
+        asyncio.run(qmp.execute(emulator.state / "machines" / device["id"] / "qmp.sock", "quit"))
+        wait_for("the state inactive", lambda: call("GET", f"/devices/{device['id']}")["state"] == "inactive", 20)
+        assert not taps(namespace)
+        call("POST", f"/devices/{device['id']}/actions", {"type": "power_on"})
+        wait_for("the DHCP event of the third boot", lambda: call.boots(device["id"]) == 3, 120)
 
         assert taps(namespace)
         call("DELETE", f"/devices/{device['id']}")
