@@ -32,7 +32,7 @@ class ActionModule(ActionBase):
         variables = task_vars or {}
         result = super().run(tmp, variables)
         _validated, options = self.validate_argument_spec(argument_spec=STREAM)
-        destination = Side(variables["inventory_hostname"], self, variables)
+        destination = Side(self._task.delegate_to or variables["inventory_hostname"], self, variables)
         source = open_second_host(self, options["source"], variables)
         route = f"{source.name} -> {destination.name}"
         transfer = Transfer(

@@ -98,7 +98,8 @@ class Transfer:
         except AnsibleConnectionFailure:
             return text
         words = str(other.get("outcome", {}).get("msg", ""))
-        return f"{text}. {self._source.name} says: {words}" if words and words not in text else text
+        echo = not words or words in text or text in words
+        return text if echo else f"{text}. {self._source.name} says: {words}"
 
     def _stop(self) -> None:
         """End what was begun on either host; each would end by itself at its time limit."""

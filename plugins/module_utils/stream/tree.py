@@ -32,9 +32,9 @@ def describe(root: str) -> str:
         else:
             strange.append(name)
     if strange:
-        shown = ", ".join(repr(name) for name in strange[:5])
+        shown = ", ".join(repr(name) for name in strange[:5]) + (f" and {len(strange) - 5} more" if strange[5:] else "")
         raise StreamError(
-            f"{root} holds {len(strange)} links or special files ({shown}); only files and directories can travel. "
+            f"{root} holds links or special files: {shown}; only files and directories can travel. "
             "Replace them by what they point to, or stream another directory"
         )
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:

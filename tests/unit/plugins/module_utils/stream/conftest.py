@@ -14,19 +14,16 @@ import random
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from ansible_collections.nixmetal.builders.plugins.module_utils.stream import rendezvous, source
-from ansible_collections.nixmetal.builders.plugins.module_utils.stream.errors import StreamError
-from ansible_collections.nixmetal.builders.plugins.module_utils.stream.layouts import open_store
-from ansible_collections.nixmetal.builders.plugins.module_utils.stream.progress import Progress
-from ansible_collections.nixmetal.builders.plugins.module_utils.stream.protocol import Channel
-from ansible_collections.nixmetal.builders.plugins.module_utils.stream.receiver import receive
-from ansible_collections.nixmetal.builders.plugins.module_utils.stream.sender import send
-from ansible_collections.nixmetal.builders.plugins.module_utils.stream.timing import Deadline
-from ansible_collections.nixmetal.builders.plugins.module_utils.stream.tls import Identity
-from ansible_collections.nixmetal.builders.plugins.plugin_utils.certificates import KeyPair, make_key_pair
+if TYPE_CHECKING:  # imported for good only in fixtures: pytest may read this file before Ansible's importer is there
+    from ansible_collections.nixmetal.builders.plugins.module_utils.stream.errors import StreamError
+    from ansible_collections.nixmetal.builders.plugins.module_utils.stream.progress import Progress
+    from ansible_collections.nixmetal.builders.plugins.module_utils.stream.protocol import Channel
+    from ansible_collections.nixmetal.builders.plugins.module_utils.stream.tls import Identity
+    from ansible_collections.nixmetal.builders.plugins.plugin_utils.certificates import KeyPair
 
 Contents = dict[str, bytes]
 
@@ -42,22 +39,30 @@ class Keys:
     @property
     def of_sender(self) -> Identity:
         """What the sender is given."""
-        return Identity(*self.sender, self.receiver.certificate)
+        return _identity(self.sender, self.receiver)
 
     @property
     def of_receiver(self) -> Identity:
         """What the receiver is given."""
-        return Identity(*self.receiver, self.sender.certificate)
+        return _identity(self.receiver, self.sender)
 
     @property
     def of_stranger(self) -> Identity:
         """Somebody with another certificate, who accepts the receiver's."""
-        return Identity(*self.stranger, self.receiver.certificate)
+        return _identity(self.stranger, self.receiver)
+
+
+def _identity(own: KeyPair, peer: KeyPair) -> Identity:
+    from ansible_collections.nixmetal.builders.plugins.module_utils.stream.tls import Identity
+
+    return Identity(*own, peer.certificate)
 
 
 @pytest.fixture(scope="session")
 def keys() -> Keys:
     """Made once: each transfer would have its own."""
+    from ansible_collections.nixmetal.builders.plugins.plugin_utils.certificates import make_key_pair
+
     return Keys(*(make_key_pair(name, 1) for name in ("sender", "receiver", "stranger")))
 
 
@@ -72,6 +77,9 @@ class Link:
 @pytest.fixture
 def link(keys: Keys) -> Iterator[Link]:
     """Two channels that have greeted each other."""
+    from ansible_collections.nixmetal.builders.plugins.module_utils.stream import rendezvous
+    from ansible_collections.nixmetal.builders.plugins.module_utils.stream.timing import Deadline
+
     overall = Deadline(30, "the transfer")
     listener = rendezvous.Listener(range(1), "127.0.0.1", keys.of_receiver, "receiver", overall)
     target = rendezvous.Target(("127.0.0.1",), listener.port)
@@ -102,6 +110,12 @@ Transfer = Callable[..., Ended]
 @pytest.fixture
 def transfer(link: Link) -> Transfer:
     """Send a directory into a destination, both sides in this process. Once for each test: a connection serves once."""
+    from ansible_collections.nixmetal.builders.plugins.module_utils.stream import source
+    from ansible_collections.nixmetal.builders.plugins.module_utils.stream.errors import StreamError
+    from ansible_collections.nixmetal.builders.plugins.module_utils.stream.layouts import open_store
+    from ansible_collections.nixmetal.builders.plugins.module_utils.stream.progress import Progress
+    from ansible_collections.nixmetal.builders.plugins.module_utils.stream.receiver import receive
+    from ansible_collections.nixmetal.builders.plugins.module_utils.stream.sender import send
 
     def run(src: Path, dest: Path, layout: str = "image", limit: int = 0) -> Ended:
         manifest = source.prepare(str(src), layout)
