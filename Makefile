@@ -29,10 +29,10 @@ demo: setup-runtime  ## start the lab and run the whole loop in it, from a Nix e
 	@.venv/bin/python extensions/lab/demo.py
 
 lab-up: setup-runtime  ## start the lab alone: an emulated cloud and three hosts
-	@.venv/bin/ansible-playbook -i inventories/lab playbooks/lab_up.yml
+	@.venv/bin/python extensions/lab/demo.py --up
 
 lab-down: setup-runtime  ## end the lab and remove its traces, all but the apt packages
-	@.venv/bin/ansible-playbook -i inventories/lab playbooks/lab_down.yml
+	@.venv/bin/python extensions/lab/demo.py --down
 
 test: setup  ## every stage, at most 30 minutes on 2 cores
 	@.venv/bin/python tests/stages $(STAGES)
