@@ -7,6 +7,28 @@
 set -eu
 umask 022
 
+# An uncompressed archive must begin at a multiple of 4 bytes, and old EFI stubs join initrds as they are: a piece of another size (a
+# compressed stage 1) gets zeros at its end, which the kernel skips.
+aligned() {
+  excess=$(($(stat -L -c %s "$1") % 4))
+  if [ "$excess" = 0 ]; then
+    printf ' %s' "$1"
+  else
+    copy=$(mktemp)
+    { cat "$1"; head -c $((4 - excess)) /dev/zero; } >"$copy"
+    printf ' %s' "$copy"
+  fi
+}
+
+align_pieces() {
+  printf '%s\n' "$initrds" | while read -r name pieces; do
+    printf '%s' "$name"
+    for piece in $pieces; do aligned "$piece"; done
+    printf '\n'
+  done
+}
+
+initrds=$(align_pieces)
 mkdir "$out"
 cp "$kernel" "$out/kernel"
 printf '%s\n' "$initrds" | while read -r name pieces; do

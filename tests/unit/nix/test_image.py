@@ -45,6 +45,7 @@ in
     kernelParams = [ "panic=10" "quiet" ];
     initrds = [
       { name = "initrd-00"; pieces = [ (segments.archive { name = "stage-1"; tree = tree "stage-1" "init"; }) ]; }
+      { name = "initrd-05"; pieces = [ "${tree "odd" "12345"}/a" "${tree "even" "123"}/a" ]; }
       {
         name = "initrd-10";
         pieces = [
@@ -89,7 +90,7 @@ def test_the_manifest_says_what_is_there(real_nix: RealNix, tools: dict[str, str
     jsonschema.validate(document, json.loads(schema.read_text(encoding="utf-8")))
     assert document["image_id"] == image.name
     assert document["kernel_params"] == ["panic=10", "quiet"]
-    assert [file["name"] for file in document["files"]] == ["kernel", "initrd-00", "initrd-10"]
+    assert [file["name"] for file in document["files"]] == ["kernel", "initrd-00", "initrd-05", "initrd-10"]
     for file in document["files"]:
         content = (image / file["name"]).read_bytes()
         assert (len(content), hashlib.sha256(content).hexdigest()) == (file["size"], file["sha256"])
@@ -97,14 +98,15 @@ def test_the_manifest_says_what_is_there(real_nix: RealNix, tools: dict[str, str
             part, content = content[: piece["size"]], content[piece["size"] :]
             assert hashlib.sha256(part).hexdigest() == piece["sha256"]
         assert not file.get("pieces") or content == b""
-    assert [len(file.get("pieces", [])) for file in document["files"]] == [0, 1, 2]
+    assert [len(file.get("pieces", [])) for file in document["files"]] == [0, 1, 2, 2]
+    assert (image / "initrd-05").read_bytes() == b"12345\n\0\0" + b"123\n"
 
 
 def test_a_small_change_changes_one_piece(real_nix: RealNix, tools: dict[str, str]) -> None:
     one, two = (manifest(make(real_nix, tools, settings=text)) for text in ("one", "two"))
-    assert one["files"][:2] == two["files"][:2]
-    assert one["files"][2]["pieces"][0] == two["files"][2]["pieces"][0]
-    assert one["files"][2]["pieces"][1] != two["files"][2]["pieces"][1]
+    assert one["files"][:3] == two["files"][:3]
+    assert one["files"][3]["pieces"][0] == two["files"][3]["pieces"][0]
+    assert one["files"][3]["pieces"][1] != two["files"][3]["pieces"][1]
     assert one["image_id"] != two["image_id"]
 
 
@@ -113,8 +115,9 @@ def test_the_plain_script_boots_by_relative_names(real_nix: RealNix, tools: dict
     assert (image / "netboot.ipxe").read_text(encoding="utf-8").splitlines() == [
         "#!ipxe",
         "",
-        f"kernel kernel initrd=initrd-00 initrd=initrd-10 panic=10 quiet nixmetal.image={image.name} ${{cmdline}}",
+        f"kernel kernel initrd=initrd-00 initrd=initrd-05 initrd=initrd-10 panic=10 quiet nixmetal.image={image.name} ${{cmdline}}",
         "initrd initrd-00",
+        "initrd initrd-05",
         "initrd initrd-10",
         "boot",
     ]
