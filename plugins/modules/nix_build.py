@@ -116,6 +116,8 @@ options:
   options:
     description:
       - Further settings of C(nix.conf) for this call. Lists are joined by spaces.
+      - They reach Nix through its environment, but like all options they stand in Ansible's verbose output. Secrets belong into
+        the host's C(nix.conf).
     type: dict
     default: {}
   log_lines:
