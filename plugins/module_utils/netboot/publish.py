@@ -49,6 +49,8 @@ def staged_manifest(root: str, image_id: str) -> Manifest:
             f"no image {image_id} is staged on this host: {path} does not exist. Stream the image directory here first "
             "(artifact_stream with layout: image); nothing was published."
         ) from error
+    except OSError as error:
+        raise NetbootError(_explained(root, error)) from error
     manifest = read_manifest(text, path)
     if manifest.image_id != image_id:
         raise NetbootError(f"{path} is the manifest of {manifest.image_id}, not of {image_id}; stream the image again.")
@@ -136,7 +138,7 @@ def _explained(root: str, error: OSError) -> str:
     """What the operator can do about an error of the file system."""
     reason = f"{error.strerror or error} ({error.filename or root})"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"the file system of {root} is full: {reason}. Free some space there; what was published before is untouched."
+        return f"the file system of {root} is full: {reason}. Free some space there and run again; one whole release is active."
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"root: cannot write to {root}: {reason}. Publish as the user who owns it (become), on a writable file system."
     return f"cannot publish below {root}: {reason}."
