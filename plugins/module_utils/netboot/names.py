@@ -52,7 +52,12 @@ def check_base_url(url: str) -> str:
     trimmed = url.rstrip("/")
     if not BASE_URL.fullmatch(trimmed) or "/.." in trimmed:
         raise NetbootError(
-            f"base_url: {url!r} cannot be used. It is the address at which machines find the web root: http:// or "
+            f"base_url: {_without_login(url)!r} cannot be used. It is the address at which machines find the web root: http:// or "
             "https://, a host, perhaps a port and a path; no user, query, fragment, space or '${'."
         )
     return trimmed
+
+
+def _without_login(url: str) -> str:
+    """A URL fit for a message: what may be a password is not shown."""
+    return re.sub(r"//.*@", "//***@", url)

@@ -88,3 +88,10 @@ def test_base_urls(url: str, used: str) -> None:
 def test_no_base_urls(url: str) -> None:
     with pytest.raises(NetbootError, match=r"^base_url: "):
         check_base_url(url)
+
+
+def test_a_password_in_a_base_url_is_not_shown() -> None:
+    with pytest.raises(NetbootError) as error:
+        check_base_url("http://user:sec@ret@host/")
+    assert "ret" not in str(error.value)
+    assert "http://***@host/" in str(error.value)
