@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from pathlib import Path
 
 import tree
@@ -56,8 +57,14 @@ def count(outcome: Outcome, code: int, output: str, started: str) -> Outcome:
 def _ansible_test(command: str, *options: str) -> tuple[int, str]:
     _provide_get_pip()
     copy = tree.refresh()
-    arguments = [str(TOOLS / "ansible-test"), command, "--python", "default", "--color", "no", *options]
-    return follow(arguments, environment(home=HOME), copy)
+    with tempfile.TemporaryDirectory(prefix="nixmetal-tools-") as folder:
+        # ansible-test cannot start its own helpers by a path with spaces. This one has none, wherever the checkout is.
+        tools = Path(folder) / "venv"
+        tools.symlink_to(TOOLS.parent)
+        program = [str(tools / "bin" / "python"), str(tools / "bin" / "ansible-test")]
+        arguments = [*program, command, "--python", "default", "--color", "no", *options]
+        env = environment(home=HOME)
+        return follow(arguments, env | {"PATH": f"{tools}/bin:{env['PATH']}"}, copy)
 
 
 def _provide_get_pip() -> None:

@@ -7,8 +7,10 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from pathlib import Path
 
-from commands import CACHE, CHECKOUT, TOOLS, environment, run
+from commands import CHECKOUT, TOOLS, environment, run
 from outcome import Outcome
 
 FOLDER = CHECKOUT / "extensions" / "molecule"
@@ -17,8 +19,15 @@ FOLDER = CHECKOUT / "extensions" / "molecule"
 def molecule() -> Outcome:
     """One test for each scenario: create, converge, converge again without a change, verify, destroy."""
     outcome = Outcome("molecule")
+    # Molecule keeps its files below HOME. Its own folder there has a short path without spaces, whatever the checkout's is.
+    with tempfile.TemporaryDirectory(prefix="nixmetal-molecule-") as home:
+        _play_all(outcome, Path(home))
+    return outcome
+
+
+def _play_all(outcome: Outcome, home: Path) -> None:
     env = environment(
-        home=CACHE / "home",
+        home=home,
         ANSIBLE_COLLECTIONS_PATH=str(CHECKOUT / ".collections"),
         MOLECULE_GLOB=str(FOLDER / "*" / "molecule.yml"),
     )
@@ -30,4 +39,3 @@ def molecule() -> Outcome:
             outcome.passed += 1
         else:
             outcome.add_failure(name)
-    return outcome
