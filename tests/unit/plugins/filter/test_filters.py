@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,18 @@ def documentation(name: str) -> dict[str, Any]:
 @pytest.mark.parametrize("name", sorted(FILTERS))
 def test_documentation_stands_beside_it(name: str) -> None:
     assert documentation(name)["DOCUMENTATION"]["name"] == name
+
+
+def test_examples_run_as_they_stand(tmp_path: Path) -> None:
+    tasks = [task for name in sorted(FILTERS) for task in yaml.safe_load(documentation(name)["EXAMPLES"])]
+    reading = {"complete": True, "source": "test", "project": None, "count": 0, "read_at": "2026-11-23T04:00:00Z"}
+    play = {"hosts": "localhost", "gather_facts": False, "vars": {"builders_reading": reading}, "tasks": tasks}
+    playbook = tmp_path / "examples.yml"
+    playbook.write_text(yaml.safe_dump([play]), encoding="utf-8")
+    command = [sys.executable, "-m", "ansible", "playbook", "-i", "elsewhere,", str(playbook)]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert f"ok={len(tasks)} " in result.stdout
 
 
 def test_no_documentation_of_a_filter_that_is_gone() -> None:

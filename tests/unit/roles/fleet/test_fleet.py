@@ -33,7 +33,11 @@ def changed(result: Result, host: str) -> int:
 
 def test_wrong_bids_are_told_and_nothing_is_requested(fleet: Any) -> None:
     good = fleet.settings("")["spot_fleet_bids"][0]
-    changes = {"plan": {"plan": "c9.huge"}, "metro": {"metros": ["am", "zz"]}, "kind": {"kind": "reserved"}}
+    changes: dict[str, dict[str, Any]] = {
+        "plan": {"plan": "c9.huge"},
+        "metro": {"metros": ["am", "zz"]},
+        "kind": {"kind": "reserved"},
+    }
     bids = [good, *({**good, "name": f"bad-{name}", **change} for name, change in changes.items())]
     result = fleet.play("launch_spot", spot_fleet_bids=bids, spot_fleet_ceiling_usd_per_hour=100)
     assert result.returncode != 0
