@@ -18,20 +18,22 @@ from commands import CACHE, capture, environment
 # Debian 12 has Nix 2.8, Debian 13 has 2.26.
 OLDEST = "bookworm"
 NEWER = "trixie"
-PACKAGES = "nix-bin,busybox-static"
+# What the tests of images want beside Nix.
+PACKAGES = "nix-bin,busybox-static,cpio,squashfs-tools"
 
 
 def provide(suite: str = OLDEST) -> Path | None:
     """The root with that release's Nix, or None and a word about what is missing."""
     root = CACHE / "nix" / suite
-    if (root / "usr/bin/nix").exists():
+    made_of = root.with_name(f"{suite}.packages")
+    if root.is_dir() and made_of.exists() and made_of.read_text(encoding="utf-8") == PACKAGES:
         return root
     if not shutil.which("mmdebstrap"):
         print("*** no mmdebstrap to unpack a Nix with: apt-get install mmdebstrap ***", file=sys.stderr)
         return None
     shutil.rmtree(root, ignore_errors=True)
     root.parent.mkdir(parents=True, exist_ok=True)
-    # Its name comes last: a root that is there is whole.
+    # Its name and the note of its packages come last: a root that has both is whole.
     begun = root.with_name(f"{suite}.begun")
     shutil.rmtree(begun, ignore_errors=True)
     command = ["mmdebstrap", "--quiet", "--variant=extract", f"--include={PACKAGES}", suite, str(begun)]
@@ -40,6 +42,7 @@ def provide(suite: str = OLDEST) -> Path | None:
         print(f"*** mmdebstrap could not unpack a Nix ***\n{output}", file=sys.stderr)
         return None
     begun.rename(root)
+    made_of.write_text(PACKAGES, encoding="utf-8")
     return root
 
 
