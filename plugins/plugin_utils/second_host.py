@@ -6,12 +6,15 @@
 
 from __future__ import annotations
 
+import contextvars
 import os
+import queue
+import threading
 from collections.abc import Mapping
 from typing import Any
 
 from ansible import constants
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.playbook.play_context import PlayContext
 from ansible.plugins.action import ActionBase
@@ -28,13 +31,37 @@ class Side:
         self._action = action
         self._variables = variables
 
-    def run(self, module: str, **arguments: Any) -> dict[str, Any]:
-        """Run a module there."""
-        return dict(self._action._execute_module(module_name=module, module_args=arguments, task_vars=self._variables))
+    def run(self, module: str, within: float, **arguments: Any) -> dict[str, Any]:
+        """Run a module there, and wait for its answer so many seconds.
+
+        A connection whose other end vanished may never say so; a thread that waits for it can be left behind.
+        """
+        answers: queue.SimpleQueue[dict[str, Any] | AnsibleError] = queue.SimpleQueue()
+        context = contextvars.copy_context()  # Ansible keeps templating and warnings in there
+        threading.Thread(target=context.run, args=(self._answer, answers, module, arguments), daemon=True).start()
+        try:
+            answer = answers.get(timeout=within)
+        except queue.Empty:
+            raise AnsibleConnectionFailure(f"{self.name} did not answer within {within:g} seconds") from None
+        if isinstance(answer, AnsibleError):
+            raise answer
+        return answer
+
+    def _answer(self, answers: Any, module: str, arguments: dict[str, Any]) -> None:
+        answer: Any = AnsibleActionFail(f"{self.name}: running {module} met an error of its own")
+        try:
+            answer = dict(
+                self._action._execute_module(module_name=module, module_args=arguments, task_vars=self._variables)
+            )
+        except AnsibleError as error:
+            answer = error
+        finally:
+            answers.put(answer)
 
     def reset(self) -> None:
         """Begin with a new connection after one that broke."""
-        self._action._connection.reset()
+        if not self.is_local:
+            self._action._connection.reset()
 
     @property
     def is_local(self) -> bool:

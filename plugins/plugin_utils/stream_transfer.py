@@ -19,6 +19,8 @@ from .second_host import Side
 
 SEND = "nixmetal.builders.artifact_stream_send"
 RECEIVE = "nixmetal.builders.artifact_stream_receive"
+ANSWER_SECONDS = 45.0  # for a module to start and answer on a busy host
+PAUSE = 0.5  # seconds before a broken connection is taken up again
 HANDED_ON = ("layout", "address", "ports", "connect_timeout", "silence_timeout", "timeout")
 Result = dict[str, Any]
 
@@ -82,6 +84,7 @@ class Transfer:
             except AnsibleConnectionFailure:
                 if time.monotonic() - last_seen > self._options["silence_timeout"]:
                     raise
+                time.sleep(PAUSE)
                 self._destination.reset()
                 continue
             last_seen = time.monotonic()
@@ -93,11 +96,7 @@ class Transfer:
     def _combine(self, outcome: Result) -> str:
         """What the receiver says, and what the sender knows better."""
         text = str(outcome["msg"])
-        try:
-            other = self._source.run(SEND, operation="stop", seconds=5.0, **self._common())
-        except AnsibleConnectionFailure:
-            return text
-        words = str(other.get("outcome", {}).get("msg", ""))
+        words = str(self._end(self._source, SEND).get("outcome", {}).get("msg", ""))
         echo = not words or words in text or text in words
         return text if echo else f"{text}. {self._source.name} says: {words}"
 
@@ -105,11 +104,16 @@ class Transfer:
         """End what was begun on either host; each would end by itself at its time limit."""
         if not self._started:
             return
-        for side, module in ((self._destination, RECEIVE), (self._source, SEND)):
-            try:
-                side.run(module, operation="stop", seconds=5.0, **self._common())
-            except AnsibleConnectionFailure:
-                continue
+        self._end(self._destination, RECEIVE)
+        self._end(self._source, SEND)
+
+    def _end(self, side: Side, module: str) -> Result:
+        """Make one side's process end, as far as its host can be reached; the answer is what it says."""
+        try:
+            side.reset()  # the connection may be what broke
+            return side.run(module, ANSWER_SECONDS, operation="stop", seconds=5.0, **self._common())
+        except AnsibleConnectionFailure:
+            return {}
 
     def _send(self, operation: str, **more: Any) -> Result:
         more.update(src=self._options["src"], bandwidth_limit=self._options["bandwidth_limit"])
@@ -131,7 +135,7 @@ class Transfer:
         if operation in ("plan", "listen", "connect"):
             more["manifest"] = self._manifest
         try:
-            result = side.run(module, operation=operation, **self._common(), **more)
+            result = side.run(module, self._patience(operation, more), operation=operation, **self._common(), **more)
         except AnsibleConnectionFailure as problem:
             if side is self._destination:
                 raise  # the task's own host: Ansible knows what to do with an unreachable one
@@ -139,6 +143,13 @@ class Transfer:
         if result.get("failed"):
             self._fail(side, str(result.get("msg", "the module failed without a word")), result)
         return result
+
+    def _patience(self, operation: str, more: Result) -> float:
+        """How long a step may take: those that read files as long as the transfer."""
+        if operation in ("prepare", "plan", "listen"):
+            return float(self._options["timeout"])
+        more_seconds: float = more["seconds"] if operation == "wait" else self._options["connect_timeout"]
+        return ANSWER_SECONDS + more_seconds
 
     def _common(self) -> Result:
         handed = {name: self._options[name] for name in HANDED_ON if self._options[name] is not None}

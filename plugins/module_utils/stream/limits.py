@@ -10,7 +10,7 @@ CHUNK = 1 << 20  # payload of one frame and size of every buffer: larger ones ga
 BUFFERS = 8  # chunks between the network and the disk; with them a side stays below 64 MB
 SMALL_CHUNK = 16 << 10  # the least a bandwidth limit cuts a chunk down to: one TLS record
 
-MARK_STEP = 16 << 20  # how much of a part file an interruption can cost at most
+MARK_STEP = 4 << 20  # how much of a part file an interruption can cost at most
 SYNC_STEP = 64 << 20  # dirty pages are flushed behind the stream, so that the end does not wait for all of them
 
 MAX_MANIFEST = 64 << 20  # characters of JSON

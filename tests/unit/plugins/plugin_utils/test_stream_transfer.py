@@ -44,7 +44,8 @@ class FakeSide:
         self.asked: list[tuple[str, dict[str, Any]]] = []
         self.resets = 0
 
-    def run(self, module: str, **arguments: Any) -> dict[str, Any]:
+    def run(self, module: str, within: float, **arguments: Any) -> dict[str, Any]:
+        assert within > 0
         operation = arguments["operation"]
         self.asked.append((operation, arguments))
         given = self._answers.get(operation, [{"finished": True, "outcome": {}}])
