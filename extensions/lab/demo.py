@@ -129,7 +129,7 @@ def run_steps(lab: Lab) -> list[tuple[str, float, int]]:
         outcome = lab.playbook(step.playbook, step.arguments)
         if outcome.status:
             raise DemoError(
-                f"playbooks/{step.playbook}.yml failed (status {outcome.status}). Its last lines stand above; `make demo` goes on from here."
+                f"playbooks/{step.playbook}.yml failed (status {outcome.status}); see its last lines. `make demo` goes on from here."
             )
         done.append((step.title, outcome.seconds, outcome.changes))
     return done

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, nixmetal.builders contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Makes the directory of a lab: its mark, its rooms and its SSH keys. Prints the public keys.
+"""Makes the directory of a lab (its mark, its rooms, its SSH keys; prints the public keys), and removes it.
 
 The keys of the hosts are made here, so that the lab's known_hosts is true before the first connection.
 """
@@ -78,15 +78,58 @@ def prepare(directory: Path, name: str, owner: int, hosts: dict[str, list[str]])
     return any(changes), keys
 
 
-def main(arguments: list[str]) -> None:
+def mounted_below(directory: Path) -> list[str]:
+    mounts = Path("/proc/self/mounts").read_text(encoding="utf-8", errors="replace").splitlines()
+    return [place for place in (line.split()[1] for line in mounts) if place.startswith(f"{directory}/")]
+
+
+def check(directory: Path, name: str) -> bool:
+    """Whether there is something to remove; an end with words when it is not this lab's."""
+    if not directory.exists():
+        return False
+    mark = directory / MARK
+    holder = mark.read_text(encoding="utf-8").strip() if mark.exists() else None
+    if holder != name:
+        belongs = f"is that of the lab named {holder}" if holder else f"has no file {MARK}"
+        sys.exit(
+            f"lab_directory: {directory} is not the directory of the lab {name}: it {belongs}. Nothing was touched."
+        )
+    if mounts := mounted_below(directory):
+        sys.exit(
+            f"lab_directory: {', '.join(mounts)} is mounted, and not by the lab. Unmount it first. Nothing was touched."
+        )
+    return True
+
+
+def remove(directory: Path, name: str) -> bool:
+    if not check(directory, name):
+        return False
+    subprocess.run(["rm", "--recursive", "--force", "--one-file-system", str(directory)], check=True)
+    return True
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="lab_directory")
-    parser.add_argument("directory", type=Path)
-    parser.add_argument("name")
-    parser.add_argument("owner", type=lambda name: pwd.getpwnam(name).pw_uid, help="who runs the playbooks")
-    parser.add_argument("hosts", type=json.loads, help='JSON: {"build": ["192.0.2.10", "lab-build"]}')
-    options = parser.parse_args(arguments)
-    changed, keys = prepare(options.directory, options.name, options.owner, options.hosts)
-    print(json.dumps({"changed": changed, "keys": keys}))
+    actions = parser.add_subparsers(dest="action", required=True)
+    for action in ("prepare", "check", "remove"):
+        sub = actions.add_parser(action)
+        sub.add_argument("directory", type=Path)
+        sub.add_argument("name")
+        if action == "prepare":
+            sub.add_argument("owner", type=lambda name: pwd.getpwnam(name).pw_uid, help="who runs the playbooks")
+            sub.add_argument("hosts", type=json.loads, help='JSON: {"build": ["192.0.2.10", "lab-build"]}')
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str]) -> None:
+    options = parse(arguments)
+    if options.action == "check":
+        print(json.dumps({"changed": False, "there": check(options.directory, options.name)}))
+    elif options.action == "remove":
+        print(json.dumps({"changed": remove(options.directory, options.name)}))
+    else:
+        changed, keys = prepare(options.directory, options.name, options.owner, options.hosts)
+        print(json.dumps({"changed": changed, "keys": keys}))
 
 
 if __name__ == "__main__":

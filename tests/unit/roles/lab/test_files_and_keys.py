@@ -72,3 +72,31 @@ def test_another_labs_directory_is_refused(tmp_path: Path, owned_by_me: None) ->
     prepare(tmp_path / "lab", "lab", ME, HOSTS)
     with pytest.raises(SystemExit, match="belongs to the lab named lab, not to other"):
         prepare(tmp_path / "lab", "other", ME, HOSTS)
+
+
+def test_only_this_labs_directory_is_removed(tmp_path: Path, owned_by_me: None) -> None:
+    from lab_directory import prepare, remove
+
+    prepare(tmp_path / "lab", "lab", ME, HOSTS)
+    with pytest.raises(SystemExit, match=r"is that of the lab named lab\. Nothing was touched"):
+        remove(tmp_path / "lab", "other")
+    assert remove(tmp_path / "lab", "lab") is True
+    assert remove(tmp_path / "lab", "lab") is False
+
+
+def test_a_directory_without_the_mark_stays(tmp_path: Path) -> None:
+    from lab_directory import remove
+
+    with pytest.raises(SystemExit, match=r"has no file \.nixmetal-lab"):
+        remove(tmp_path, "lab")
+    assert tmp_path.exists()
+
+
+def test_nothing_is_removed_below_a_mount(tmp_path: Path, owned_by_me: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    import lab_directory
+
+    lab_directory.prepare(tmp_path / "lab", "lab", ME, HOSTS)
+    monkeypatch.setattr(lab_directory, "mounted_below", lambda _: ["/srv/lab/roots/build/mnt"])
+    with pytest.raises(SystemExit, match="/srv/lab/roots/build/mnt is mounted"):
+        lab_directory.remove(tmp_path / "lab", "lab")
+    assert (tmp_path / "lab/ssh/id_ed25519").exists()

@@ -1,0 +1,144 @@
+# Copyright (c) 2026, nixmetal.builders contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From an expression to a published channel, and what keeps a bad image from being published."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lab_driver import CHECKOUT, Built, Lab
+
+IMAGE = "/nix/var/nix/gcroots/nixmetal"
+CHANNEL = "/srv/netboot/lab-x86_64-linux"
+
+
+@pytest.fixture
+def release(lab: Lab, built: Built) -> str:
+    """Where the channel points."""
+    return lab.web_host(f"readlink {CHANNEL}").stdout.strip()
+
+
+@pytest.fixture
+def image(lab: Lab, built: Built) -> str:
+    """The image directory on the build host."""
+    return lab.build_host(f"readlink -f $(find {IMAGE} -type l | head -n 1)").stdout.strip()
+
+
+def test_this_machine_carries_none_of_the_image(lab: Lab, built: Built) -> None:
+    size = int(lab.web_host("du -sb /srv/netboot/blobs | cut -f1").stdout)
+    assert size > 20_000_000
+    print(f"the image has {size} bytes, this machine carried {built.carried_bytes}")
+    # What there is are Ansible's own programs; the image on its way through here would count twice.
+    assert built.carried_bytes < size / 5
+
+
+def test_the_release_names_blobs_that_are_what_their_names_say(lab: Lab, built: Built) -> None:
+    manifest = json.loads(lab.web_host(f"cat {CHANNEL}/manifest.json").stdout)
+    script = lab.web_host(f"cat {CHANNEL}/netboot.ipxe").stdout
+    assert f"nixmetal.image={manifest['image_id']}" in script
+    for file in manifest["files"]:
+        assert file["sha256"] in script
+        summed = lab.web_host(f"sha256sum /srv/netboot/blobs/sha256/{file['sha256']}").stdout
+        assert summed.split()[0] == file["sha256"]
+
+
+def test_a_second_build_changes_nothing(lab: Lab, built: Built) -> None:
+    run = lab.play("build").changed_nothing()
+    assert "Built 0 derivations" in run.text
+    assert "Streamed nothing" in run.text
+
+
+def bad_image(lab: Lab, image: str, name: str, edit: str) -> str:
+    """A copy of the image on the build host, made bad by a shell command in it."""
+    path = f"/tmp/{name}"
+    lab.build_host(f"rm -rf {path} && cp -rL {image} {path} && chmod -R u+w {path} && cd {path} && {edit}")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "edit", "words"),
+    [
+        ("wrong-digest", "echo one more line >>initrd-90-settings", ["initrd-90-settings"]),
+        ("same-size", "printf X | dd of=kernel bs=1 seek=1000 conv=notrunc status=none", ["kernel"]),
+        ("no-manifest", "rm manifest.json", ["manifest.json", "lab-build"]),
+        ("no-json", "echo '{' >manifest.json", ["manifest.json"]),
+    ],
+)
+def test_a_bad_image_is_neither_stored_nor_published(
+    lab: Lab, image: str, release: str, name: str, edit: str, words: list[str]
+) -> None:
+    blobs = lab.web_host("ls /srv/netboot/blobs/sha256").stdout
+    path = bad_image(lab, image, name, edit)
+    # What it already has is not asked for again, so the good file of that digest must be away for a moment.
+    lab.web_host("mkdir -p /srv/away && mv /srv/netboot/blobs/sha256/* /srv/away")
+    try:
+        refused = lab.module("lab-web", "artifact_stream", source="lab-build", src=path, dest="/srv/netboot").refused(
+            *words
+        )
+        left = set(lab.web_host("ls /srv/netboot/blobs/sha256").stdout.split())
+        assert left < set(blobs.split()), refused.output
+    finally:
+        lab.web_host("mv /srv/away/* /srv/netboot/blobs/sha256/")
+    assert lab.web_host(f"readlink {CHANNEL}").stdout.strip() == release
+
+
+def test_a_damaged_blob_is_not_published(lab: Lab, release: str) -> None:
+    """Its record of a verified digest no longer fits, so it is read again before a release may name it."""
+    manifest = json.loads(lab.web_host(f"cat {CHANNEL}/manifest.json").stdout)
+    blob = f"/srv/netboot/blobs/sha256/{manifest['files'][-1]['sha256']}"
+    lab.web_host(f"cp -p {blob} /srv/good && chmod u+w {blob} && printf X | dd of={blob} bs=1 conv=notrunc status=none")
+    try:
+        run = lab.module(
+            "lab-web", "netboot_release", root="/srv/netboot", channel="other",
+            image_id=manifest["image_id"], base_url=lab.web,
+        )  # fmt: skip
+        run.refused(manifest["files"][-1]["sha256"])
+        assert lab.web_host("ls /srv/netboot").stdout.split() == ["blobs", "lab-x86_64-linux", "releases"]
+    finally:
+        lab.web_host(f"mv /srv/good {blob}")
+    assert lab.web_host(f"readlink {CHANNEL}").stdout.strip() == release
+
+
+def test_a_build_that_fails_shows_its_log_and_publishes_nothing(lab: Lab, release: str, tmp_path: Path) -> None:
+    (tmp_path / "default.nix").write_text(
+        'derivation { name = "broken"; system = "x86_64-linux"; builder = "/bin/sh";'
+        ' args = [ "-c" "echo the roof is leaking >&2; exit 7" ]; }\n'
+    )
+    settings = {"channel": "lab-x86_64-linux", "source": str(tmp_path), "file": "default.nix", "args": {}}
+    lab.play("build", netboot_image_settings=settings).refused("lab-build", "the roof is leaking")
+    assert lab.web_host(f"readlink {CHANNEL}").stdout.strip() == release
+
+
+def test_a_build_host_without_nix_is_told_what_to_do(lab: Lab, release: str) -> None:
+    lab.build_host("mkdir /away && mv /usr/bin/nix* /away/")
+    try:
+        lab.play("build").refused("Nix", "lab-build", "nstall")
+    finally:
+        lab.build_host("mv /away/* /usr/bin/ && rmdir /away")
+    assert lab.web_host(f"readlink {CHANNEL}").stdout.strip() == release
+
+
+def test_a_web_host_without_space_is_told_before_anything_is_streamed(lab: Lab, release: str) -> None:
+    lab.play("build", netboot_server_minimum_free="500T").refused("lab-web", "netboot_server_minimum_free")
+    assert lab.web_host(f"readlink {CHANNEL}").stdout.strip() == release
+
+
+def test_a_port_in_use_is_told(lab: Lab, release: str) -> None:
+    lab.web_host("busybox nc -lk -p 81 -e true </dev/null >/dev/null 2>&1 & echo $! >/run/nc.pid")
+    try:
+        lab.play("build", netboot_server_listen=["80", "81"]).refused("lab-web", "81")
+    finally:
+        lab.web_host("kill $(cat /run/nc.pid)")
+    lab.play("build").succeeded()
+    assert lab.web_host(f"readlink {CHANNEL}").stdout.strip() == release
+
+
+def test_inventories_lab_is_what_this_lab_was_made_from(lab: Lab) -> None:
+    """The same files, with other addresses: what is shown here holds for `-i inventories/lab`."""
+    shipped = CHECKOUT / "inventories/lab"
+    names: Any = {str(path.relative_to(shipped)) for path in shipped.rglob("*.yml")}
+    assert {str(path.relative_to(lab.inventory)) for path in lab.inventory.rglob("*.yml")} == names
