@@ -43,6 +43,10 @@ options:
   port:
     description: Port of the other side when this one connects.
     type: int
+  tls_client:
+    description: Whether the listening side begins the TLS handshake, as one has to when both sides listen.
+    type: bool
+    default: false
   address:
     description: Address to listen on, where it is this host's own; otherwise all addresses are listened on.
     type: str

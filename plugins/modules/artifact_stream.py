@@ -11,7 +11,7 @@ short_description: Stream an image or a directory from one host straight to anot
 version_added: 0.1.0
 description:
   - Copies an image directory, or any directory of files, from the inventory host O(source) to the task's host. The bytes go from
-    host to host; the controller only brings the two together.
+    host to host; the controller only brings the two together, unless O(via=controller).
   - Only what the destination lacks travels. A transfer that was interrupted goes on where it stopped, files that are there are
     recognised without reading them again, and a second run sends nothing and reports RV(ignore:changed=false).
   - Both hosts need Python and its standard library, nothing else. Each is reached with its own connection, address, port, user,
@@ -77,6 +77,16 @@ options:
     type: str
     choices: [destination, source]
     default: destination
+  via:
+    description:
+      - V(direct) is from host to host.
+      - V(controller) is for networks in which neither host can reach the other. Both hosts listen on their own loopback address,
+        and the controller's SSH connections carry the stream, still encrypted from end to end, at the speed of these connections.
+        They must be SSH with a login by key, or local, and the SSH servers must allow TCP forwarding. O(listen) and O(address) have
+        no effect then.
+    type: str
+    choices: [direct, controller]
+    default: direct
   address:
     description:
       - Address at which the connecting host finds the listening one. Where it is an address of the listening host itself,
@@ -133,6 +143,13 @@ EXAMPLES = r"""
     dest: /srv/netboot
     listen: source
     ports: 40000-40010
+
+- name: The two hosts cannot reach each other at all
+  nixmetal.builders.artifact_stream:
+    source: build
+    src: /nix/store/0c6kzph7l0dcbfmjap64f0czdafn7hvh-netboot
+    dest: /srv/netboot
+    via: controller
 
 - name: Mirror a plain directory, at 20 MB per second
   nixmetal.builders.artifact_stream:

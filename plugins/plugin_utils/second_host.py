@@ -64,6 +64,11 @@ class Side:
             self._action._connection.reset()
 
     @property
+    def connection(self) -> Any:
+        """The connection plugin."""
+        return self._action._connection
+
+    @property
     def is_local(self) -> bool:
         """Whether modules run on the controller itself."""
         return str(self._action._connection.transport).rpartition(".")[2] == "local"

@@ -14,6 +14,7 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 
+from .bridge import LOOPBACK, bridge
 from .certificates import make_key_pair
 from .second_host import Side
 
@@ -44,12 +45,13 @@ class Transfer:
         """Do all of it."""
         prepared = self._send("prepare")
         self._manifest = prepared["manifest"]
-        first = "listen" if self._options["listen"] == "destination" else "plan"
+        first = "plan" if self._way == "source" else "listen"
         try:
             plan = self._receive(first, **self._hints(self._source))
             if not plan["files_lacking_count"] or check_mode:
                 return self._result(plan, {})
-            return self._result(plan, self._carry(plan))
+            outcome = self._bridge(plan) if self._way == "controller" else self._carry(plan)
+            return self._result(plan, outcome)
         except BaseException:
             self._stop()
             raise
@@ -59,8 +61,23 @@ class Transfer:
         """The manifest's text."""
         return self._manifest
 
+    @property
+    def _way(self) -> str:
+        """Who listens: one of the hosts, or both because the controller joins them."""
+        both_local = self._source.is_local and self._destination.is_local
+        return str(self._options["listen"] if both_local or self._options["via"] == "direct" else "controller")
+
+    def _bridge(self, plan: Result) -> Result:
+        listening = self._send("listen", tls_client=True)
+        with bridge((self._source, listening["port"]), (self._destination, plan["port"])) as words:
+            outcome = self._wait()
+            if outcome.get("failed"):
+                text, said = self._combine(outcome), words()
+                self._fail(self._destination, f"{text}. SSH through the controller says: {said}" if said else text)
+        return outcome
+
     def _carry(self, plan: Result) -> Result:
-        if self._options["listen"] == "destination":
+        if self._way == "destination":
             peers = self._candidates(self._destination, plan)
             self._send("connect", peers=peers, port=plan["port"])
         else:
@@ -70,7 +87,7 @@ class Transfer:
         outcome = self._wait()
         if outcome.get("failed"):
             self._fail(self._destination, self._combine(outcome))
-        if self._options["listen"] == "source":  # whoever listens knows who else came
+        if self._way == "source":  # whoever listens knows who else came
             outcome["refused"] = self._send("wait", seconds=10.0).get("outcome", {}).get("refused", [])
         return outcome
 
@@ -153,6 +170,8 @@ class Transfer:
 
     def _common(self) -> Result:
         handed = {name: self._options[name] for name in HANDED_ON if self._options[name] is not None}
+        if self._way == "controller":
+            handed["address"] = LOOPBACK
         return {**handed, "transfer": self._transfer, "token": self._token}
 
     def _fail(self, side: Side, text: str, result: Result | None = None) -> None:

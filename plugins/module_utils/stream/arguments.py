@@ -24,6 +24,7 @@ STREAM: dict[str, dict[str, Any]] = {
     "dest": {"type": "path", "required": True},
     **_SHARED,
     "listen": {"type": "str", "choices": ["destination", "source"], "default": "destination"},
+    "via": {"type": "str", "choices": ["direct", "controller"], "default": "direct"},
     "bandwidth_limit": {"type": "int", "default": 0},
 }
 
@@ -37,6 +38,7 @@ _SIDE: dict[str, dict[str, Any]] = {
     "peer_certificate": {"type": "str"},
     "peers": {"type": "list", "elements": "str", "default": []},
     "port": {"type": "int"},
+    "tls_client": {"type": "bool", "default": False},
     "seconds": {"type": "float", "default": 0.0},
 }
 

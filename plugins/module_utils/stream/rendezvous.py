@@ -29,9 +29,12 @@ MAX_REFUSALS = 20
 class Listener:
     """A port that one peer is awaited on; whoever else comes is refused, noted, and changes nothing."""
 
-    def __init__(self, ports: range, address: str, identity: Identity, role: str, overall: Deadline) -> None:
+    def __init__(
+        self, ports: range, address: str, identity: Identity, role: str, overall: Deadline, server: bool = True
+    ) -> None:
         self._identity = identity
-        self._context = tls.context(identity, server=True)
+        self._server = server  # in TLS; where both sides listen, one of them has to be the client
+        self._context = tls.context(identity, server)
         self._role = role
         self._overall = overall
         self._found: queue.Queue[Channel] = queue.Queue()
@@ -81,7 +84,7 @@ class Listener:
         try:
             raw.settimeout(limits.HANDSHAKE_SECONDS)
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            secured = tls.secure(raw, self._context, self._identity, server=True)
+            secured = tls.secure(raw, self._context, self._identity, self._server)
             channel = Channel(secured, address, limits.HANDSHAKE_SECONDS, self._overall)
             greet(channel, self._role)
             if self._open:
@@ -125,7 +128,8 @@ def connect(target: Target, identity: Identity, role: str, soon: Deadline, overa
         if soon.remaining() < 1:
             reasons = "; ".join(f"{address}: {reason}" for address, reason in tried.items())
             raise PeerGoneError(
-                f"port {target.port} of the other side was not reached within {soon.seconds:g} seconds ({reasons})"
+                f"port {target.port} of the other side was not reached within {soon.seconds:g} seconds ({reasons}). "
+                "Open such a port in the firewall (ports), let the other side listen (listen), or go via: controller"
             )
         pause.wait(0.5)
 

@@ -42,7 +42,8 @@ class Session:
 
         def body(report: Report, stopped: threading.Event) -> Answer:
             overall = Deadline(self._params["timeout"], "the transfer")
-            listener = Listener(range(first, last + 1), address, self._identity, self._role, overall)
+            server = not self._params["tls_client"]
+            listener = Listener(range(first, last + 1), address, self._identity, self._role, overall, server)
             report({"port": listener.port, "addresses": rendezvous.own_addresses(self._params["peers"])})
             channel = listener.wait_for_peer(
                 Deadline(self._params["connect_timeout"], "the wait for the peer"), stopped

@@ -6,11 +6,14 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 
+from ansible_collections.nixmetal.builders.plugins.plugin_utils import stream_transfer
 from ansible_collections.nixmetal.builders.plugins.plugin_utils.stream_transfer import Transfer
 
 PLAN = {
@@ -27,7 +30,7 @@ OUTCOME = {
     "refused": [],
 }
 OPTIONS = {
-    "src": "/src", "dest": "/dest", "layout": "image", "listen": "destination", "address": None, "ports": "0",
+    "src": "/src", "dest": "/dest", "layout": "image", "listen": "destination", "via": "direct", "address": None, "ports": "0",
     "connect_timeout": 30.0, "silence_timeout": 60.0, "timeout": 7200.0, "bandwidth_limit": 0,
 }  # fmt: skip
 ENDED = {"finished": True, "outcome": OUTCOME}
@@ -206,3 +209,31 @@ def test_what_the_sender_knows_is_told_too(sender, text):
     source = source_host(stop={"finished": True, "outcome": {"failed": True, "msg": sender}})
     with pytest.raises(AnsibleActionFail, match=text):
         run(source, web_host(wait=failed))
+
+
+def test_through_the_controller_both_listen_on_their_loopback(monkeypatch):
+    joined: list[Any] = []
+
+    @contextlib.contextmanager
+    def bridge(*places: Any) -> Iterator[Any]:
+        joined.extend(places)
+        yield lambda: "open failed"
+
+    monkeypatch.setattr(stream_transfer, "bridge", bridge)
+    source, destination = source_host(listen={"port": 5000, "addresses": []}), web_host()
+    assert run(source, destination, via="controller")["changed"] is True
+    assert source.steps == ["prepare", "listen"]
+    assert destination.steps == ["listen", "wait"]
+    assert joined == [(source, 5000), (destination, 4000)]
+    assert source.asked[1][1]["tls_client"] is True
+    assert source.asked[1][1]["address"] == "127.0.0.1"
+    failed = {"finished": True, "outcome": {"failed": True, "msg": "the other side did not come"}}
+    with pytest.raises(AnsibleActionFail, match=r"did not come\. SSH through the controller says: open failed"):
+        run(source_host(), web_host(wait=failed), via="controller")
+
+
+def test_through_the_controller_is_the_direct_way_when_both_are_the_controller():
+    source, destination = source_host(), web_host()
+    source.is_local = destination.is_local = True
+    run(source, destination, via="controller")
+    assert source.steps == ["prepare", "connect"]

@@ -62,7 +62,7 @@ class Hosts:
             "operation": operation, "layout": self.layout, "src": str(self.src), "dest": str(self.dest),
             "manifest": self.manifest, "transfer": self.transfer, "token": self.token,
             "certificate": own.certificate, "private_key": own.private_key, "peer_certificate": other.certificate,
-            "peers": ["127.0.0.1"], "port": None, "address": "127.0.0.1", "ports": "0", "bandwidth_limit": self.limit,
+            "peers": ["127.0.0.1"], "port": None, "tls_client": False, "address": "127.0.0.1", "ports": "0", "bandwidth_limit": self.limit,
             "connect_timeout": 10.0, "silence_timeout": 10.0, "timeout": 60.0, "seconds": 30.0, **self.times, **more,
         }  # fmt: skip
         program = PROGRAM.format(

@@ -17,6 +17,7 @@ import pytest
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.stream import limits, rendezvous, tls
 from ansible_collections.nixmetal.builders.plugins.module_utils.stream.errors import PeerGoneError, StreamError
+from ansible_collections.nixmetal.builders.plugins.module_utils.stream.protocol import Channel, greet
 from ansible_collections.nixmetal.builders.plugins.module_utils.stream.rendezvous import Listener, Target, connect
 from ansible_collections.nixmetal.builders.plugins.module_utils.stream.timing import Deadline
 from ansible_collections.nixmetal.builders.plugins.module_utils.stream.tls import Identity
@@ -223,6 +224,23 @@ def test_a_port_in_use_is_named(keys):
 def test_an_address_of_another_host_is_no_hindrance(keys):
     listener = listen(keys, address="192.0.2.77")  # behind an address translation, say
     meet(listener, keys.of_sender)
+
+
+def test_who_listens_may_begin_the_handshake(keys):
+    listener = Listener(range(1), "127.0.0.1", keys.of_sender, "sender", overall(), server=False)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(listener.wait_for_peer, Deadline(10, "the wait"))
+        with socket.create_connection(("127.0.0.1", listener.port)) as stranger:
+            stranger.sendall(b"HTTP/1.1 200 OK\r\n\r\n" * 10)
+            stranger.recv(1000)
+        raw = socket.create_connection(("127.0.0.1", listener.port))
+        context = tls.context(keys.of_receiver, server=True)
+        secured = tls.secure(raw, context, keys.of_receiver, server=True)
+        channel = Channel(secured, "127.0.0.1", 5, overall())
+        greet(channel, "receiver")
+        waiting.result().close()
+        channel.close()
+    assert listener.refused_count == 1
 
 
 def test_ipv6(keys):
