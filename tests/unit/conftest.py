@@ -58,7 +58,9 @@ def wrap(root: Path, programs: Path) -> None:
     programs.mkdir()
     for program, binary in {**dict.fromkeys(PROGRAMS, root / "usr/bin/nix"), **tools}.items():
         script = programs / program
-        script.write_text(f'#!/bin/sh\nexec "{loader}" --argv0 {program} --library-path "{libraries}" "{binary}" "$@"\n')
+        script.write_text(
+            f'#!/bin/sh\nexec "{loader}" --argv0 {program} --library-path "{libraries}" "{binary}" "$@"\n'
+        )
         script.chmod(0o755)
 
 
