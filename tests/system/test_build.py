@@ -65,7 +65,7 @@ def bad_image(lab: Lab, image: str, name: str, edit: str) -> str:
         ("wrong-digest", "echo one more line >>initrd-90-settings", ["initrd-90-settings"]),
         ("same-size", "printf X | dd of=kernel bs=1 seek=1000 conv=notrunc status=none", ["kernel"]),
         ("no-manifest", "rm manifest.json", ["manifest.json", "lab-build"]),
-        ("no-json", "echo '{' >manifest.json", ["manifest.json"]),
+        ("no-json", "echo '{' >manifest.json", ["lab-build", "manifest is not JSON"]),
     ],
 )
 def test_a_bad_image_is_neither_stored_nor_published(
@@ -128,11 +128,11 @@ def test_a_web_host_without_space_is_told_before_anything_is_streamed(lab: Lab, 
 
 
 def test_a_port_in_use_is_told(lab: Lab, release: str) -> None:
-    lab.web_host("busybox nc -lk -p 81 -e true </dev/null >/dev/null 2>&1 & echo $! >/run/nc.pid")
+    lab.web_host("python3 -m http.server 81 </dev/null >/dev/null 2>&1 & echo $! >/run/other.pid")
     try:
         lab.play("build", netboot_server_listen=["80", "81"]).refused("lab-web", "81")
     finally:
-        lab.web_host("kill $(cat /run/nc.pid)")
+        lab.web_host("kill $(cat /run/other.pid)")
     lab.play("build").succeeded()
     assert lab.web_host(f"readlink {CHANNEL}").stdout.strip() == release
 

@@ -5,19 +5,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
 from lab_driver import LABS, Lab
-
-
-def listening() -> set[str]:
-    """The TCP sockets on which this machine itself listens, as the kernel lists them."""
-    found = set()
-    for table in ("tcp", "tcp6"):
-        rows = [line.split() for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]]
-        found |= {f"{table} {row[1]}" for row in rows if row[3] == "0A"}
-    return found
 
 
 def namespaces(lab: Lab) -> list[str]:
@@ -25,16 +17,16 @@ def namespaces(lab: Lab) -> list[str]:
     return [name for name in listed if name.startswith(f"nm-{lab.name}-")]
 
 
-def processes_of(lab: Lab) -> list[str]:
-    """Command lines that name the lab's directory or one of its namespaces."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
+def processes_of(lab: Lab) -> dict[int, str]:
+    """Command lines that name the lab's directory or one of its namespaces, and the network namespace they run in."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*"):
         try:
-            command = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            command = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            if str(lab.directory) in command or f"nm-{lab.name}-" in command:
+                found[int(path.name)] = os.readlink(path / "ns/net")
         except (FileNotFoundError, ProcessLookupError):
             continue
-        if str(lab.directory) in command or f"nm-{lab.name}-" in command:
-            found.append(command)
     return found
 
 
@@ -51,16 +43,17 @@ def test_each_host_has_a_root_of_its_own(lab: Lab) -> None:
 
 
 def test_two_labs_run_at_once_and_one_goes_without_the_other(lab: Lab) -> None:
-    before = listening()
     other = Lab({"lab_backend": "simulated"})
     try:
         other.up().succeeded()
         assert len(namespaces(other)) == 4
-        assert listening() == before, "the lab listens on this machine itself"
+        running = processes_of(other)
+        assert len(running) >= 4
+        assert os.readlink("/proc/self/ns/net") not in running.values(), "the lab runs in this machine's own network"
     finally:
         other.down().succeeded()
     assert namespaces(other) == []
-    assert processes_of(other) == []
+    assert processes_of(other) == {}
     assert not other.interface.exists()
     assert not other.directory.exists()
     assert str(other.directory) not in Path("/proc/mounts").read_text()
