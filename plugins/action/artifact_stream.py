@@ -32,6 +32,8 @@ class ActionModule(ActionBase):
         variables = task_vars or {}
         result = super().run(tmp, variables)
         _validated, options = self.validate_argument_spec(argument_spec=STREAM)
+        for path in ("src", "dest"):  # a ~ is that of the user on the host, not that of who runs the playbook
+            options[path] = str(self._task.args[path])
         destination = Side(self._task.delegate_to or variables["inventory_hostname"], self, variables)
         source = open_second_host(self, options["source"], variables)
         route = f"{source.name} -> {destination.name}"

@@ -6,11 +6,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import os
 import queue
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible import constants
@@ -21,6 +22,7 @@ from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import become_loader, connection_loader
 
 Variables = dict[str, Any]
+CLEANUP_SECONDS = 30.0
 
 
 class Side:
@@ -32,13 +34,21 @@ class Side:
         self._variables = variables
 
     def run(self, module: str, within: float, **arguments: Any) -> dict[str, Any]:
-        """Run a module there, and wait for its answer so many seconds.
+        """Run a module there, and wait for its answer so many seconds."""
+        return dict(
+            self._bounded(
+                within,
+                lambda: self._action._execute_module(
+                    module_name=module, module_args=arguments, task_vars=self._variables
+                ),
+            )
+        )
 
-        A connection whose other end vanished may never say so; a thread that waits for it can be left behind.
-        """
-        answers: queue.SimpleQueue[dict[str, Any] | AnsibleError] = queue.SimpleQueue()
+    def _bounded(self, within: float, work: Callable[[], Any]) -> Any:
+        """Do something on the host; a connection whose other end vanished may never answer, and is left behind."""
+        answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
         context = contextvars.copy_context()  # Ansible keeps templating and warnings in there
-        threading.Thread(target=context.run, args=(self._answer, answers, module, arguments), daemon=True).start()
+        threading.Thread(target=context.run, args=(_answer, answers, work), daemon=True).start()
         try:
             answer = answers.get(timeout=within)
         except queue.Empty:
@@ -46,17 +56,6 @@ class Side:
         if isinstance(answer, AnsibleError):
             raise answer
         return answer
-
-    def _answer(self, answers: Any, module: str, arguments: dict[str, Any]) -> None:
-        answer: Any = AnsibleActionFail(f"{self.name}: running {module} met an error of its own")
-        try:
-            answer = dict(
-                self._action._execute_module(module_name=module, module_args=arguments, task_vars=self._variables)
-            )
-        except AnsibleError as error:
-            answer = error
-        finally:
-            answers.put(answer)
 
     def reset(self) -> None:
         """Begin with a new connection after one that broke."""
@@ -80,8 +79,20 @@ class Side:
 
     def cleanup(self) -> None:
         """Remove temporary files and let go of the connection."""
-        self._action.cleanup(force=True)
+        with contextlib.suppress(AnsibleConnectionFailure):
+            self._bounded(CLEANUP_SECONDS, lambda: self._action.cleanup(force=True))
         self._action._connection.close()
+
+
+def _answer(answers: queue.SimpleQueue[Any], work: Callable[[], Any]) -> None:
+    """In a thread: the result or Ansible's error; any other one is the thread's own and shows there."""
+    answer: Any = AnsibleActionFail("running a module met an error of its own; see above")
+    try:
+        answer = work()
+    except AnsibleError as error:
+        answer = error
+    finally:
+        answers.put(answer)
 
 
 class _SecondAction(ActionBase):

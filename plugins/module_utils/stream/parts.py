@@ -59,8 +59,8 @@ class Part:
         self.discard()
         raise StreamError(
             f"{self.entry.name} arrived as {self.length} bytes with SHA-256 {found}, its manifest says "
-            f"{self.entry.size} bytes with {self.entry.sha256}. The file on the source does not match its manifest: "
-            "build the image again. Nothing of it was kept"
+            f"{self.entry.size} bytes with {self.entry.sha256}. The file on the source does not match its manifest, or "
+            "was changed in the meantime: build the image again. Nothing of it was kept"
         )
 
     def flush(self) -> None:
