@@ -73,7 +73,9 @@ class Transfer:
             outcome = self._wait()
             if outcome.get("failed"):
                 text, said = self._combine(outcome), words()
-                self._fail(self._destination, f"{text}. SSH through the controller says: {said}" if said else text)
+                self._fail(
+                    self._destination, f"{text}. SSH through the controller says: {said}" if said else text, outcome
+                )
         return outcome
 
     def _carry(self, plan: Result) -> Result:
@@ -86,7 +88,7 @@ class Transfer:
             self._receive("connect", peers=peers, port=listening["port"])
         outcome = self._wait()
         if outcome.get("failed"):
-            self._fail(self._destination, self._combine(outcome))
+            self._fail(self._destination, self._combine(outcome), outcome)
         if self._way == "source":  # whoever listens knows who else came
             outcome["refused"] = self._send("wait", seconds=10.0).get("outcome", {}).get("refused", [])
         return outcome
@@ -175,7 +177,7 @@ class Transfer:
         return {**handed, "transfer": self._transfer, "token": self._token}
 
     def _fail(self, side: Side, text: str, result: Result | None = None) -> None:
-        details = {key: value for key, value in (result or {}).items() if key in ("exception", "module_stderr")}
+        details = {key: value for key, value in (result or {}).items() if key in ("exception", "traceback")}
         raise AnsibleActionFail(f"{side.name}: {text}", result=details)
 
     def _hints(self, connecting: Side) -> Result:

@@ -35,6 +35,7 @@ class Survey(NamedTuple):
 
     files: dict[str, tuple[str, int]]
     folders: dict[str, int]
+    seen: dict[str, str]  # fingerprints of the files, as they were when their digest was known
 
 
 class Origin(NamedTuple):
@@ -43,6 +44,7 @@ class Origin(NamedTuple):
     path: str
     mode: int
     may_link: bool
+    seen: str = ""
 
 
 class TreeStore:
@@ -140,7 +142,7 @@ class TreeStore:
             return False
 
     def _look(self, remember: bool) -> Survey:
-        survey = Survey({}, {})
+        survey = Survey({}, {}, {})
         if not os.path.isdir(self.dest):
             return survey
         sizes = {entry.size for entry in self._manifest.entries}
@@ -152,6 +154,7 @@ class TreeStore:
             elif stat.S_ISREG(status.st_mode) and status.st_size in sizes:
                 digest = known.get((name, fingerprint(status))) or tree.hash_file(os.path.join(self.dest, name))
                 survey.files[name] = (digest, mode)
+                survey.seen[name] = fingerprint(status)
             else:
                 survey.files[name] = ("", mode)
         if remember and os.path.isdir(self._work):
@@ -190,8 +193,9 @@ class TreeStore:
     def _origins(self) -> dict[str, Origin]:
         """Where contents are. A file of the old directory may stand in the new one too: the old one goes away."""
         found: dict[str, Origin] = {}
-        for name, (digest, mode) in (self._survey or self._look(remember=False)).files.items():
-            found[digest] = Origin(os.path.join(self.dest, name), mode, may_link=True)
+        survey = self._survey or self._look(remember=False)
+        for name, (digest, mode) in survey.files.items():
+            found[digest] = Origin(os.path.join(self.dest, name), mode, may_link=True, seen=survey.seen.get(name, ""))
         for entry in self._manifest.contents().values():
             if self._arrived(entry):
                 found[entry.sha256] = Origin(self.place(entry)[0], entry.mode, may_link=True)
@@ -200,6 +204,8 @@ class TreeStore:
 
 def _put(origin: Origin, target: str, mode: int) -> None:
     """Make a file of the new directory, without copying where the modes agree."""
+    if origin.seen and fingerprint(os.lstat(origin.path)) != origin.seen:
+        raise StreamError(f"{origin.path} was changed during the transfer; run again when nobody writes there")
     linked = False
     if origin.may_link and origin.mode == mode:
         with contextlib.suppress(OSError):  # too many links, or not ours to link

@@ -98,6 +98,20 @@ def test_a_file_changed_at_the_destination_is_put_right(transfer, folder, tmp_pa
     assert [entry.name for entry in store.lacking(remember=False)] == ["tool"]
 
 
+def test_a_file_that_is_written_to_during_the_transfer_is_not_taken_for_what_it_was(transfer, folder, tmp_path):
+    dest = tmp_path / "out"
+    transfer(folder, dest, "directory")
+    (folder / "a" / "new").mkdir()
+    store = store_of(folder, dest)
+    store.prepare()
+    store.lacking(remember=True)
+    (dest / "tool").write_bytes(b"#!/bin/no\n")
+    with pytest.raises(StreamError, match="tool was changed during the transfer"):
+        store.finish()
+    store.close()
+    assert not (dest / "a" / "new").exists()
+
+
 def test_without_an_exchange_the_directory_is_replaced_all_the_same(transfer, folder, tmp_path, monkeypatch):
     monkeypatch.setattr(tree_store.ctypes, "CDLL", lambda *args, **kwargs: object())
     dest = tmp_path / "out"
