@@ -59,7 +59,7 @@ class Client:
         try:
             return _an_object(self.call("POST", path, query, body), self.url(path))
         except errors.BadAnswer as error:
-            raise errors.DoubtfulAnswered(str(error), error.status, error.url) from error
+            raise errors.Doubtful(str(error), error.status, error.url) from error
 
     def delete(self, path: str, query: Mapping[str, Any] | None = None, body: Any = None) -> bool:
         """Make sure that something is gone. False when it was gone before."""
@@ -96,7 +96,7 @@ class Client:
             return None
         try:
             return json.loads(answer.body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             url = self.url(call.path)
             what = f"{call.method} {url} answered {answer.status} with something that is not whole JSON"
             raise errors.BadAnswer(f"{what} ({error}): {self._shown(answer.body)}", answer.status, url) from error
@@ -105,7 +105,7 @@ class Client:
         url, words = self.url(call.path), self._words(answer)
         said = f"{call.method} {url} answered {answer.status}" + (f": {words}." if words else ".")
         kind = _error_class(call.method, answer.status)
-        return kind(f"{said} {_remedy(call, answer)}".strip(), answer.status, url)
+        return kind(f"{said} {self._hidden(_remedy(call, answer))}".strip(), answer.status, url)
 
     def _no_answer(self, call: Call, failure: Failure) -> errors.ApiError:
         url, reason = self.url(call.path), self._hidden(failure.reason)
@@ -120,7 +120,7 @@ class Client:
         """The API's own words: {"errors": [...]}, {"error": "..."}, or whatever text there is."""
         try:
             body = json.loads(answer.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return self._shown(answer.body)
         if isinstance(body, dict):
             said = body.get("errors") or body.get("error")
@@ -167,7 +167,7 @@ def _is_json(body: bytes) -> bool:
 def _error_class(method: str, status: int) -> type[errors.ApiError]:
     if status == 404:
         return errors.NotFound
-    return errors.DoubtfulAnswered if method == "POST" and status >= 500 else errors.ApiError
+    return errors.Doubtful if method == "POST" and status >= 500 else errors.ApiError
 
 
 def _remedy(call: Call, answer: Answer) -> str:

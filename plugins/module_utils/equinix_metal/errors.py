@@ -45,18 +45,7 @@ class BadAnswer(ApiError):
 
 
 class Doubtful(ApiError):
-    """Something was asked for, and whether it happened is not known.
-
-    `answered` tells whether the service finished with it (an answer of 5xx) or may still be at it (no answer).
-    """
-
-    answered = False
-
-
-class DoubtfulAnswered(Doubtful):
-    """The service answered, but its answer does not tell whether it did what was asked."""
-
-    answered = True
+    """Something was asked for, and whether it happened is not known."""
 
 
 class IncompleteReading(ApiError):

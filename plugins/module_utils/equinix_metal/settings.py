@@ -64,12 +64,14 @@ def _url(value: str) -> str:
         sound = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError:
         sound = False
-    if not sound:
-        raise SettingError(f"metal_api_url is not a URL such as https://metal.example.org/metal/v1: {value}")
-    if parts.username is not None or parts.password is not None:
+    # Before any message that shows the URL: whatever stands before an @ may be a password.
+    if "@" in value:
         raise SettingError("metal_api_url must not hold a user name or password; the token goes into metal_auth_token.")
+    shown = value.partition("?")[0].partition("#")[0]
+    if not sound:
+        raise SettingError(f"metal_api_url is not a URL such as https://metal.example.org/metal/v1: {shown}")
     if parts.query or parts.fragment:
-        raise SettingError(f"metal_api_url must end with its path, without a query or a fragment: {value}")
+        raise SettingError(f"metal_api_url must end with its path, without a query or a fragment, after {shown}")
     return value.rstrip("/")
 
 

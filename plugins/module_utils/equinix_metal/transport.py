@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import ssl
 import time
 import urllib.request
 from collections.abc import Mapping
@@ -87,19 +88,17 @@ class SdkTransport:
     def send(self, call: Call) -> Answer | Failure:
         from urllib3 import exceptions  # noqa: PLC0415 - it comes with the SDK, and a host without it gets a message
 
-        not_sent = (
-            exceptions.NewConnectionError,
-            exceptions.ConnectTimeoutError,
-            exceptions.ProxyError,
-            exceptions.LocationValueError,
-        )
+        not_connected = (exceptions.NewConnectionError, exceptions.ConnectTimeoutError)
         try:
             return self._exchange(call)
-        except not_sent as error:
+        except (*not_connected, exceptions.LocationValueError) as error:
             return Failure(_reason(error), sent=False)
+        except exceptions.ProxyError as error:
+            # urllib3 says this as well of a proxy that took the call and went away.
+            return Failure(_reason(error), sent=not isinstance(error.original_error, not_connected))
         except self._sdk.error as error:
-            # The SDK turns a failed TLS handshake into this.
-            return Failure(" ".join(str(error.reason).split()), sent=False)
+            # The SDK turns each TLS error into this, also of a connection that broke after the call was read.
+            return Failure(" ".join(str(error.reason).split()), sent=not _is_certificate_error(error))
         except (exceptions.HTTPError, OSError) as error:
             return Failure(_reason(error), sent=True)
 
@@ -141,6 +140,16 @@ def proxy_for(url: str) -> str | None:
     if urllib.request.proxy_bypass(parts.netloc):
         return None
     return urllib.request.getproxies().get(parts.scheme)
+
+
+def _is_certificate_error(error: BaseException) -> bool:
+    """True when the service's certificate was refused, which the handshake alone does: nothing was sent after it."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if any(isinstance(told, ssl.SSLCertVerificationError) for told in (cause, *cause.args)):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
 
 
 def _reason(error: BaseException) -> str:

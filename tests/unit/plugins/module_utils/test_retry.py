@@ -52,6 +52,7 @@ def test_one_try_means_one_try() -> None:
         ("Mon, 23 Nov 2026 04:00:10 GMT", 10.0),
         ("Mon, 23 Nov 2026 03:00:00 GMT", 0.0),
         ("soon", None),
+        ("\u00b2", None),
         ("-5", None),
         ("", None),
         ("Mon, 99 Nov 2026 04:00:10 GMT", None),

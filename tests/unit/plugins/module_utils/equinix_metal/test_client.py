@@ -56,7 +56,7 @@ def test_a_purchase_is_sent_again_when_it_cannot_have_been_seen(client_of, scrip
     assert client_of(transport).post("/x", {}) == {"id": "x"}
 
 
-@pytest.mark.parametrize("body", [b"", b"null", b"[]", b"<html>", b'{"id": "x"'])
+@pytest.mark.parametrize("body", [b"", b"null", b"[]", b"<html>", b'{"id": "x"', b"[" * 200000])
 def test_a_purchase_with_a_senseless_answer_is_doubtful(client_of, scripted, answered, body: bytes) -> None:
     with pytest.raises(errors.Doubtful):
         client_of(scripted(answered(201, body))).post("/x", {})
@@ -130,6 +130,8 @@ def test_no_message_holds_the_token(client_of, scripted, answered, method: str) 
         Failure(f"header {TOKEN} refused", sent=True),
         # A word that is cut off in the middle must not show its first half.
         answered(422, b"x" * 495 + TOKEN.encode()),
+        answered(422, b"[" * 200000),
+        answered(302, location=f"https://other.test/{TOKEN}"),
     ]
     for outcome in bodies:
         client = client_of(scripted(*[outcome] * 4))

@@ -6,16 +6,23 @@
 
 from __future__ import annotations
 
+import datetime
+import ipaddress
 import json
 import socket
 import socketserver
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal import errors, sdk, transport
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.client import Client
@@ -114,8 +121,8 @@ def server(servers: Callable[[], Server]) -> Server:
     return servers()
 
 
-def make(url: str, timeout: float = 0.5, tries: int = 1) -> tuple[SdkTransport, Client]:
-    settings = Settings(url=url, token=TOKEN, project_id="p", timeout=timeout, tries=tries)
+def make(url: str, timeout: float = 0.5, tries: int = 1, ca_file: str | None = None) -> tuple[SdkTransport, Client]:
+    settings = Settings(url=url, token=TOKEN, project_id="p", timeout=timeout, tries=tries, ca_file=ca_file)
     sender = SdkTransport(settings, sdk.load_whole())
     return sender, Client(settings, sender, Clock(sleep=lambda _seconds: None))
 
@@ -190,16 +197,102 @@ def free_port() -> int:
         return int(probe.server_address[1])
 
 
-@pytest.mark.parametrize(
-    "url", ["http://127.0.0.1:{port}", "http://no-such-host.invalid", "https://127.0.0.1:{server}"]
-)
-def test_what_cannot_have_been_seen(server: Server, url: str) -> None:
-    port = server.url.rpartition(":")[2]
-    outcome = make(url.format(port=free_port(), server=port))[0].send(Call("POST", "/x", body={}))
+@pytest.mark.parametrize("url", ["http://127.0.0.1:{port}", "http://no-such-host.invalid"])
+def test_what_cannot_have_been_seen(url: str) -> None:
+    outcome = make(url.format(port=free_port()))[0].send(Call("POST", "/x", body={}))
     assert isinstance(outcome, Failure)
     assert not outcome.sent
     assert "object at 0x" not in outcome.reason
     assert outcome.reason
+
+
+class TlsServer:
+    """Reads a call through TLS, writes bytes below TLS that are none of it, and goes away."""
+
+    def __init__(self, pem: Path, junk: bytes) -> None:
+        self.seen: list[bytes] = []
+        outer = self
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(pem)
+
+        class Handler(socketserver.BaseRequestHandler):
+            def handle(self) -> None:
+                try:
+                    secured = context.wrap_socket(self.request.dup(), server_side=True)
+                except OSError:
+                    return  # The client refused the certificate.
+                outer.seen.append(secured.recv(65536))
+                self.request.sendall(junk)
+                secured.close()
+
+        self.tcp = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
+        self.url = f"https://127.0.0.1:{self.tcp.server_address[1]}"
+        threading.Thread(target=self.tcp.serve_forever, args=(0.05,), daemon=True).start()
+
+    def close(self) -> None:
+        self.tcp.shutdown()
+        self.tcp.server_close()
+
+
+@pytest.fixture
+def pem(tmp_path: Path) -> Path:
+    """A key and its certificate for 127.0.0.1."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([])
+    now = datetime.datetime.now(datetime.UTC)
+    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([address]), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    private = (serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    path = tmp_path / "server.pem"
+    path.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, *private) + certificate.public_bytes(serialization.Encoding.PEM)
+    )
+    return path
+
+
+@pytest.mark.parametrize("junk", [b"HTTP/1.1 502 Bad Gateway\r\n\r\n", b"\x17\x03\x03\x00\x20" + b"x" * 32, b""])
+def test_tls_that_breaks_after_a_purchase_was_read_does_not_repeat_it(pem: Path, junk: bytes) -> None:
+    broken = TlsServer(pem, junk)
+    with pytest.raises(errors.Doubtful):
+        make(broken.url, timeout=5, tries=5, ca_file=str(pem))[1].post("/x", {"a": 1})
+    assert [call[:6] for call in broken.seen] == [b"POST /"]
+    broken.close()
+
+
+def test_a_certificate_that_is_refused_means_that_nothing_was_sent(pem: Path) -> None:
+    unknown = TlsServer(pem, b"")
+    outcome = make(unknown.url, timeout=5)[0].send(Call("POST", "/x", body={}))
+    assert isinstance(outcome, Failure)
+    assert not outcome.sent
+    assert "certificate verify failed" in outcome.reason
+    assert unknown.seen == []
+    unknown.close()
+
+
+def test_an_endpoint_without_tls_is_not_taken_for_one_that_was_never_asked(server: Server) -> None:
+    outcome = make(server.url.replace("http:", "https:"))[0].send(Call("POST", "/x", body={}))
+    assert isinstance(outcome, Failure)
+    assert outcome.sent
+
+
+def test_a_proxy_that_goes_away_with_the_call_may_have_passed_it_on(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", server.url)
+    server.behaviours = [reset]
+    outcome = make("http://metal.invalid/metal/v1")[0].send(Call("POST", "/x", body={}))
+    assert isinstance(outcome, Failure)
+    assert outcome.sent
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
+    outcome = make("http://metal.invalid/metal/v1")[0].send(Call("POST", "/x", body={}))
+    assert isinstance(outcome, Failure)
+    assert not outcome.sent
 
 
 def test_a_connection_that_was_closed_meanwhile_is_tried_again_for_reading(server: Server) -> None:
