@@ -23,11 +23,8 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.er
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.spot_bid import Bid
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.spot_requests import Request
 
-# Statuses after which the service itself is done with the call; after 502 and 504 something behind it may still be at work.
-FINISHED = frozenset({500, 503})
-LOOKS_WHEN_FINISHED = (0.0, 1.0, 2.0)
-LOOKS_WHEN_LOST = (0.0, 1.0, 2.0, 4.0, 8.0)
-TRIES = 3
+# The list of requests may lag behind. What it does not show after these pauses, in seconds, is not known to be absent.
+LOOKS = (0.0, 1.0, 2.0, 4.0, 8.0)
 
 
 def find_own(client: Client, fleet: str, name: str | None, request_id: str | None = None) -> list[Request]:
@@ -63,19 +60,16 @@ def _with_id(requests: list[Request], fleet: str, request_id: str) -> list[Reque
 def create(client: Client, bid: Bid, known: set[str]) -> tuple[Request, list[str]]:
     """Make the bid's request, beside those with known ids.
 
-    Also tells the ids of what was withdrawn because someone else was first.
+    The call is sent once, because no error and no list proves that it had no effect. Also tells the ids of what was
+    withdrawn because someone else was first.
     """
-    for number in range(1, TRIES + 1):
-        made = _ask(client, bid)
-        if isinstance(made, dict):
-            return _settle(client, bid, known, made)
-        finished = made.status in FINISHED
-        found = _look_for(client, bid, known, LOOKS_WHEN_FINISHED if finished else LOOKS_WHEN_LOST)
-        if found is not None:
-            return found, []
-        if not finished or number == TRIES:
-            raise _not_seen(bid, made) from made
-    raise AssertionError("a loop of tries that ends without a result")
+    made = _ask(client, bid)
+    if isinstance(made, dict):
+        return _settle(client, bid, known, made)
+    found = _look_for(client, bid, known)
+    if found is None:
+        raise _not_seen(bid, made) from made
+    return found, []
 
 
 def _ask(client: Client, bid: Bid) -> Request | Doubtful:
@@ -94,13 +88,24 @@ def _read_made(answer: dict[str, Any]) -> Request:
         raise Doubtful(str(error), 201) from error
 
 
-def _look_for(client: Client, bid: Bid, known: set[str], pauses: tuple[float, ...]) -> Request | None:
-    for pause in pauses:
+def _look_for(client: Client, bid: Bid, known: set[str]) -> Request | None:
+    for pause in LOOKS:
         client.clock.sleep(pause)
         new = [request for request in find_own(client, bid.fleet, bid.name) if request["id"] not in known]
+        if len(new) > 1:
+            raise _several(bid, new)
         if new:
             return new[0]
     return None
+
+
+def _several(bid: Bid, new: list[Request]) -> Refused:
+    # Without an answer it is not known which of them is ours to withdraw.
+    return Refused(
+        f"The answer to the purchase for the bid {bid.name} was lost, and {len(new)} new requests are live: "
+        f"{', '.join(request['id'] for request in new)}. Another controller may have made one of them, so none is ended now. "
+        "Run this again when no other run is under way: one is kept then, and the others are ended."
+    )
 
 
 def _not_seen(bid: Bid, error: ApiError) -> ApiError:

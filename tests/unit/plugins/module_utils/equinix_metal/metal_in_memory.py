@@ -111,9 +111,8 @@ class Faulty:
 
     def _after(self, call: Call) -> Answer | Failure:
         self.market.send(call)
-        return self.random.choice(
-            [Answer(status, b"", {}) for status in (500, 502, 503, 504)] + [Failure("lost", True)]
-        )
+        lost = [Failure("reset", sent=True), Failure("TLS broke after the call was read", sent=True)]
+        return self.random.choice([Answer(status, b"", {}) for status in (500, 502, 503, 504)] + lost)
 
     def _garbage(self, call: Call) -> Answer | Failure:
         answered = self.market.send(call)

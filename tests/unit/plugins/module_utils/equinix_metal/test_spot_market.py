@@ -105,20 +105,51 @@ def test_a_lost_answer_is_looked_for(apply, market) -> None:
     assert market.created == ["r0001"]
 
 
-@pytest.mark.parametrize("status", [500, 503])
-def test_a_purchase_that_surely_failed_is_made_again(apply, market, status: int) -> None:
-    once = Once(market, Answer(status, b"", {}), took_effect=False)
-    assert apply(once)["request"]["id"] == "r0001"
-    assert once.posts == 2
-
-
-@pytest.mark.parametrize("outcome", [Failure("reset", sent=True), Answer(504, b"", {}), Answer(201, b"", {})])
+@pytest.mark.parametrize(
+    "outcome", [Failure("reset", sent=True), Answer(201, b"", {}), *(Answer(n, b"", {}) for n in (500, 502, 503, 504))]
+)
 def test_a_purchase_that_may_still_happen_stops_with_an_explanation(apply, market, sleeper, outcome) -> None:
+    once = Once(market, outcome, took_effect=False)
     with pytest.raises(errors.ApiError, match="not be bought twice") as caught:
-        apply(Once(market, outcome, took_effect=False))
+        apply(once)
+    assert once.posts == 1
     assert "Nothing was sent again" in str(caught.value)
     assert sleeper.now >= 15
     assert market.created == []
+
+
+@pytest.mark.parametrize("lag", [2, 5, 60])
+@pytest.mark.parametrize("outcome", [Answer(500, b"", {}), Answer(503, b"", {}), Failure("reset", sent=True)])
+def test_a_list_that_lags_behind_is_no_reason_to_buy_again(apply, market, sleeper, in_memory, lag, outcome) -> None:
+    once = Once(market, outcome, took_effect=True)
+
+    class Lagging:
+        def send(self, call: Call) -> Any:
+            if call.path == in_memory.REQUESTS and call.method == "GET" and sleeper.now < lag:
+                return Answer(200, b'{"spot_market_requests": []}', {})
+            return once.send(call)
+
+    if lag > 15:
+        with pytest.raises(errors.ApiError, match="Nothing was sent again"):
+            apply(Lagging())
+    else:
+        assert apply(Lagging())["request"]["id"] == "r0001"
+    assert (once.posts, market.created) == (1, ["r0001"])
+
+
+def test_two_new_requests_after_a_lost_answer_are_named_and_left(apply, market) -> None:
+    class Doubled:
+        def send(self, call: Call) -> Any:
+            if call.method != "POST":
+                return market.send(call)
+            market.create(call.body)
+            market.create(call.body)
+            return Failure("reset", sent=True)
+
+    with pytest.raises(errors.Refused, match="r0001, r0002"):
+        apply(Doubled())
+    assert list(market.requests) == ["r0001", "r0002"]
+    assert apply()["ended"] == ["r0002"]
 
 
 def test_a_refused_purchase_is_told_in_the_apis_words(apply, market) -> None:
