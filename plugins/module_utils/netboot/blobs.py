@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 
-from ansible_collections.nixmetal.builders.plugins.module_utils.atomic_file import sync_file
+from ansible_collections.nixmetal.builders.plugins.module_utils.atomic_file import sync_directory, sync_file
 from ansible_collections.nixmetal.builders.plugins.module_utils.verified_blobs import (
     blob_path,
     is_verified,
@@ -37,8 +37,9 @@ def check_blobs(root: str, manifest: Manifest, remember: bool) -> list[ImageFile
         if not is_verified(root, file.sha256):
             status = _check_digest(path, file)
             if remember:
-                # Whoever brought the blob may not have flushed it, and a release must not outlive its blobs in a power cut.
+                # Whoever brought the blob may not have flushed it or its name, and a release must not outlive its blobs in a power cut.
                 sync_file(path)
+                sync_directory(os.path.dirname(path))
                 remember_verified(root, file.sha256, status)
     return missing
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.atomic_file import replace_symlink
@@ -27,6 +28,11 @@ def active_release(root: str, channel: str) -> str | None:
     except FileNotFoundError:
         return None
     except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise NetbootError(
+                f"cannot look at the channel {path}: {error.strerror}. Publish as the user who owns the web root (become); "
+                "nothing was published."
+            ) from error
         raise NetbootError(
             f"{path} is there and is not a link, so it is no channel of this store. Move it away, or choose another "
             "channel name; nothing was published."

@@ -15,12 +15,11 @@ import re
 
 from .errors import NetbootError
 from .manifest import Manifest
+from .names import KERNEL_NAME
 
 # COMMAND_LINE_SIZE of the kernel counts the NUL at the end. iPXE cuts what is longer without a word.
 SIZE_LIMITS = {"riscv64-linux": 1024}
 SIZE_LIMIT = 2048
-# UEFI's load options begin with the image's name, and the kernel's EFI stub counts it.
-KERNEL_NAME = "kernel"
 OWN_PARAMETERS = ("initrd", "nixmetal.image", "nixmetal.blobs")
 SEPARATORS = ("||", "&&", ";")
 PRINTABLE = re.compile(r"[ -~]+")
@@ -78,6 +77,7 @@ def command_line(manifest: Manifest, channel_parameters: tuple[str, ...], blobs_
     words = [*own_parameters(manifest, blobs_url), *manifest.kernel_params, *channel_parameters]
     line = " ".join(words)
     limit = SIZE_LIMITS.get(manifest.system, SIZE_LIMIT)
+    # UEFI's load options begin with the image's name, and the kernel's EFI stub counts it.
     length = len(f"{KERNEL_NAME} {line}") + 1
     if length > limit:
         raise NetbootError(

@@ -10,9 +10,11 @@ import json
 from typing import Any, NamedTuple
 
 from .errors import NetbootError
-from .names import DIGEST, FILE_NAME, check_image_id
+from .names import DIGEST, FILE_NAME, KERNEL_NAME, check_image_id
 
 SCHEMA = 1
+# As many as a stream carries.
+MAX_FILES = 200_000
 ROLES = ("kernel", "initrd", "segment")
 
 
@@ -67,7 +69,8 @@ def check_manifest(document: object, origin: str) -> Manifest:
     """A manifest from a parsed document; what is wrong in it is named."""
     if not isinstance(document, dict):
         raise NetbootError(f"{origin}: a manifest is a dictionary.")
-    if document.get("schema") != SCHEMA:
+    # JSON's true and 1.0 are equal to 1 in Python.
+    if type(document.get("schema")) is not int or document["schema"] != SCHEMA:
         raise NetbootError(
             f"{origin}: schema is {document.get('schema')!r}, this version of the collection publishes schema {SCHEMA}."
         )
@@ -100,17 +103,27 @@ def _words(value: object) -> tuple[str, ...]:
 def _files(value: object) -> tuple[ImageFile, ...]:
     if not isinstance(value, list):
         raise NetbootError("files is not a list.")
+    if len(value) > MAX_FILES:
+        raise NetbootError(f"files holds {len(value)} entries; an image has up to {MAX_FILES}.")
     files = tuple(_file(entry, f"files[{index}]") for index, entry in enumerate(value))
-    names = [file.name for file in files]
-    for name in names:
-        if names.count(name) > 1:
-            raise NetbootError(f"two files are named {name}.")
+    _check_names(files)
     kernels = sum(file.role == "kernel" for file in files)
     if kernels != 1:
         raise NetbootError(f"there are {kernels} files of role kernel; an image has exactly one.")
     if not any(file.role == "initrd" for file in files):
         raise NetbootError("there is no file of role initrd; iPXE would boot a kernel without a root.")
     return files
+
+
+def _check_names(files: tuple[ImageFile, ...]) -> None:
+    """Each name once, and the one that the boot script gives to the kernel for no other file."""
+    names: set[str] = set()
+    for file in files:
+        if file.name in names:
+            raise NetbootError(f"two files are named {file.name}.")
+        if file.name == KERNEL_NAME and file.role != "kernel":
+            raise NetbootError(f"a file of role {file.role} is named {KERNEL_NAME}, as iPXE calls the kernel itself.")
+        names.add(file.name)
 
 
 def _file(entry: object, where: str) -> ImageFile:

@@ -15,6 +15,8 @@ import re
 from .errors import NetbootError
 
 CHANNEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+# What the boot script calls the kernel. UEFI's load options begin with this name.
+KERNEL_NAME = "kernel"
 RESERVED_CHANNELS = ("blobs", "releases")
 IMAGE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._=-]{0,210}")
 FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

@@ -60,10 +60,11 @@ def staged_manifest(root: str, image_id: str) -> Manifest:
 def publish(root: str, manifest: Manifest, settings: Settings, dry_run: bool, lock_timeout: float) -> Publication:
     """Make the image the channel's release. Nothing that is served changes before everything is on the disk."""
     try:
+        if dry_run:
+            # Whatever makes the root has not run either.
+            return _plan(root, manifest, settings, remember=False)
         if not os.path.isdir(root):
             raise NetbootError(f"root: the directory {root} does not exist; role netboot_server makes it.")
-        if dry_run:
-            return _plan(root, manifest, settings, remember=False)
         with store_lock(root, f"publish {manifest.image_id} as {settings.channel}", lock_timeout):
             return _apply(root, _plan(root, manifest, settings, remember=True))
     except OSError as error:

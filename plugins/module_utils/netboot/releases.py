@@ -20,7 +20,8 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.atomic_file impo
 )
 
 from .command_line import command_line
-from .manifest import Manifest, canonical
+from .errors import NetbootError
+from .manifest import Manifest, canonical, check_manifest
 from .script import NO_RELEASE_ID, SCRIPT_NAME, addresses, blobs_url, render
 
 MANIFEST_NAME = "manifest.json"
@@ -94,13 +95,21 @@ def write_release(root: str, scratch: str, release: Release) -> None:
 
 
 def read_manifest_of(root: str, channel: str, release_id: str) -> dict[str, Any] | None:
-    """The manifest document of a release that was published before; None when it cannot be read any more."""
-    text = _read(os.path.join(release_path(root, channel, release_id), MANIFEST_NAME))
+    """The manifest document of a release that was published before; None when it is lost or damaged."""
+    path = os.path.join(release_path(root, channel, release_id), MANIFEST_NAME)
     try:
-        document = json.loads(text or b"null")
-    except ValueError:
+        document = json.loads(_read(path) or b"null")
+        check_manifest(document, path)
+        _check_settings(document.get("release"))
+    except (ValueError, NetbootError):
         return None
-    return document if isinstance(document, dict) else None
+    return dict(document)
+
+
+def _check_settings(settings: object) -> None:
+    """Refuse what cannot be what a channel added to an image."""
+    if not isinstance(settings, dict) or not isinstance(settings.get("kernel_params", []), list):
+        raise NetbootError("release is not a dictionary with the settings of a channel.")
 
 
 def _read(path: str) -> bytes | None:

@@ -17,8 +17,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .command_line import KERNEL_NAME
 from .manifest import ImageFile, Manifest
+from .names import KERNEL_NAME
 
 # A fetch that makes no progress for so long is given up (milliseconds).
 STALL_LIMIT = 60000

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.nixmetal.builders.plugins.module_utils.netboot import manifest as manifest_module
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.errors import NetbootError
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.manifest import check_manifest, read_manifest
 
@@ -48,6 +49,8 @@ def test_the_release_of_another_channel_is_left_out() -> None:
     ("path", "value", "words"),
     [
         (("schema",), 2, "schema is 2"),
+        (("schema",), True, "schema is True"),
+        (("schema",), 1.0, "schema is 1.0"),
         (("image_id",), "../etc", "image_id: "),
         (("image_id",), None, "image_id: "),
         (("system",), "", "system"),
@@ -80,6 +83,18 @@ def test_a_bad_one_says_where(path: tuple[Any, ...], value: object, words: str) 
         check_manifest(document, "here")
     assert str(error.value).startswith("here: ")
     assert words in str(error.value)
+
+
+def test_the_name_that_the_boot_script_gives_to_the_kernel_is_no_other_files() -> None:
+    kernel, initrd = GOOD["files"]
+    with pytest.raises(NetbootError, match="a file of role initrd is named kernel"):
+        check_manifest({**GOOD, "files": [{**kernel, "name": "vmlinuz"}, {**initrd, "name": "kernel"}]}, "here")
+
+
+def test_more_files_than_a_stream_carries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(manifest_module, "MAX_FILES", 1)
+    with pytest.raises(NetbootError, match="files holds 2 entries"):
+        check_manifest(GOOD, "here")
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"\xff", b"[]", b'"x"'])

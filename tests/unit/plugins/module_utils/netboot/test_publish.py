@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.channels import active_release
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.errors import NetbootError
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.publish import (
     Publication,
@@ -209,11 +211,53 @@ def test_a_channel_that_is_a_directory_or_somebody_elses_link(store: Store) -> N
     Refused(store, r"lab is a link to /etc, which is no release")
 
 
+def test_a_channel_that_cannot_be_looked_at(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: str) -> str:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+
+    monkeypatch.setattr(os, "readlink", refuse)
+    with pytest.raises(NetbootError, match=r"cannot look at the channel .*/lab: Permission denied\. .*become"):
+        active_release(str(store.root), "lab")
+
+
 def test_a_root_that_is_not_there(store: Store) -> None:
     store.image("one")
     manifest = staged_manifest(str(store.root), "one")
     with pytest.raises(NetbootError, match=r"root: the directory .* does not exist; role netboot_server makes it"):
         publish(str(store.root / "other"), manifest, SETTINGS, False, 1)
+    foretold = publish(str(store.root / "other"), manifest, SETTINGS, True, 1)
+    assert (foretold.changed, [file.name for file in foretold.missing]) == (True, ["kernel", "initrd-00"])
+    assert not (store.root / "other").exists()
+
+
+@pytest.mark.parametrize(
+    "damage", ['{"files": [{}]}', '{"files": 3}', '{"release": []}', '{"release": {"kernel_params": 1}}', "[", "\xff"]
+)
+def test_a_damaged_active_release_does_not_stop_the_next(store: Store, damage: str) -> None:
+    store.image("one")
+    first = published(store, "one")
+    manifest = store.root / "lab" / "manifest.json"
+    good = json.loads(manifest.read_text())
+    whole = damage[0] == "{"
+    manifest.write_text(json.dumps({**good, **json.loads(damage)}) if whole else damage, encoding="latin-1")
+    store.image("two")
+    second = published(store, "two")
+    assert (second.changed, second.before) == (True, {"release_id": first.release.release_id})
+
+
+def test_a_new_blob_is_flushed_with_its_name(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed: list[str] = []
+    real = os.fsync
+
+    def flush(handle: int) -> None:
+        flushed.append(os.readlink(f"/proc/self/fd/{handle}"))
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", flush)
+    store.image("one")
+    published(store, "one")
+    blobs = store.root / "blobs" / "sha256"
+    assert {str(blobs), *map(str, blobs.iterdir())} <= set(flushed)
 
 
 @pytest.mark.parametrize(
