@@ -83,6 +83,9 @@ def owner(network: Network) -> str | None:
 
 def refuse_foreign(network: Network) -> None:
     holder = owner(network)
+    if holder == network.directory and network.namespace("cloud") not in present_namespaces(network):
+        # Its other end lies in a namespace that is not to be seen from here: a container on this machine has such a lab.
+        holder = "a lab of another root directory of this machine"
     if holder not in (None, network.directory):
         sys.exit(
             f"lab_name: the interface {network.interface} belongs to {holder}, not to the lab in {network.directory}. "

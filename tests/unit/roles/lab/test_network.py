@@ -58,6 +58,17 @@ def test_another_labs_interface_is_refused(
         lab_network.refuse_foreign(network)
 
 
+def test_the_same_lab_in_a_container_is_another_lab(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    import lab_network
+
+    answers = {"link": [{"ifname": "nm-lab", "ifalias": network.directory}], "netns": [{"name": "nm-lab-cloud"}]}
+    monkeypatch.setattr(lab_network, "query", lambda *words: answers[words[0]])
+    lab_network.refuse_foreign(network)
+    answers["netns"] = []
+    with pytest.raises(SystemExit, match="belongs to a lab of another root directory"):
+        lab_network.refuse_foreign(network)
+
+
 def test_only_missing_namespaces_are_made(network: Network) -> None:
     import lab_network
 
