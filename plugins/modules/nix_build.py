@@ -73,12 +73,13 @@ options:
   evaluate_only:
     description:
       - Write the derivation into the store and build nothing. RV(outputs) then holds where the outputs will be.
+      - Nix does not tell whether the derivation of a O(flake) was there before, so for a flake this is never a change.
     type: bool
     default: false
   out_link:
     description:
       - Symbolic link to make to output C(out), with C(-NAME) added for the other outputs. It keeps the result from the garbage
-        collector. With O(evaluate_only) it leads to the derivation.
+        collector. With O(evaluate_only) it leads to the derivation, which a O(flake) cannot do.
     type: path
   rebuild:
     description:

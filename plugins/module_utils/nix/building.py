@@ -49,6 +49,10 @@ def build(nix: Nix, request: Request, check_mode: bool = False) -> Result:
     """Bring about what is wanted; in check mode say what that would take."""
     if request.source.derivation:
         return _build_given(nix, request, request.source.derivation, check_mode)
+    if request.source.flake and request.evaluate_only and request.out_link:
+        raise NixError(
+            "Nix makes no link to the derivation of a flake: leave out 'out_link', or build the flake instead of 'evaluate_only'."
+        )
     with evaluation(nix, request.source) as expression:
         if request.source.flake:
             return _realise(nix, request, Evaluated(*expression.instantiate()), check_mode)

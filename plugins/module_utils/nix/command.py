@@ -46,7 +46,7 @@ class Nix:
     def __init__(self, settings: Mapping[str, object], environment: Mapping[str, str] | None = None) -> None:
         self.host = socket.gethostname()
         self._environment = dict(os.environ if environment is None else environment)
-        self._path = os.pathsep.join([self._environment.get("PATH", ""), *USUAL_PLACES])
+        self._path = os.pathsep.join(filter(None, [self._environment.get("PATH"), *USUAL_PLACES]))
         inherited = self._environment.get("NIX_CONFIG", "")
         # Not as arguments: other users of the host read those, and some settings are secrets.
         self._environment["NIX_CONFIG"] = "\n".join([inherited, *configuration(settings)]).strip("\n")

@@ -15,6 +15,7 @@ import pytest
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.testing import patch_module_args
 
+from ansible_collections.nixmetal.builders.plugins.module_utils.nix.command import Nix
 from ansible_collections.nixmetal.builders.plugins.modules import nix_build, nix_copy
 
 DRV = "/nix/store/00000000000000000000000000000000-thing.drv"
@@ -58,6 +59,12 @@ def run(
         module.main()
     answer: dict[str, Any] = json.loads(capsys.readouterr().out)
     return answer
+
+
+def test_the_current_directory_is_no_place_to_look_for_programs() -> None:
+    path = Nix({}, {})._environment["PATH"]
+    assert "" not in path.split(":")
+    assert path.startswith("/run/current-system/sw/bin:")
 
 
 def test_a_derivation_is_built_with_the_settings(programs: Path, capsys: pytest.CaptureFixture[str]) -> None:

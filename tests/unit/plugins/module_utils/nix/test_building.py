@@ -177,6 +177,10 @@ def test_a_flake_is_built(real_nix: RealNix, tmp_path: Path) -> None:
         'builder = "/bin/sh"; args = [ "-c" "echo flake >$out" ]; }; }; }'
     )
     request = Request(Source(flake=f"path:{directory}", attr="thing"))
+    evaluated = build(real_nix.nix(), dataclasses.replace(request, evaluate_only=True))
+    assert not Path(str(evaluated.out_path)).exists()
+    with pytest.raises(NixError, match="no link to the derivation of a flake: leave out 'out_link'"):
+        build(real_nix.nix(), dataclasses.replace(request, evaluate_only=True, out_link=str(tmp_path / "link")))
     first = build(real_nix.nix(), request)
     assert Path(str(first.out_path)).read_text() == "flake\n"
     assert not build(real_nix.nix(), request).changed
