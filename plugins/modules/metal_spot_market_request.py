@@ -16,9 +16,13 @@ description:
     by who made it.
   - A request is recognised without any record. Its machines carry the tags C(nixmetal-fleet=FLEET) and
     C(nixmetal-bid=NAME). While it has no machine, the API gives back only plan, metro, price, counts and end, so the end
-    is chosen to be the mark. It is 2030-01-01T00:00:00Z plus the SHA-256 of C(FLEET/NAME) as a number modulo 2 to the
-    power of 27, in seconds.
-    This is why there is no option for the end.
+    is chosen to be the mark. It is 2030-01-01T00:00:00Z plus a number of 27 bits, in seconds. Its upper 15 bits are the
+    SHA-256 of C(FLEET) modulo 2 to the power of 15, its lower 12 bits the SHA-256 of C(FLEET/NAME) modulo 2 to the power
+    of 12. This is why there is no option for the end.
+  - The upper bits prove a request to be the fleet's own even after its bid was renamed or is no longer declared. A short
+    mark can be met by accident. Where machines carry other tags than the mark says, nothing is done, and a live request of
+    other terms is refused as O(change) says. A request of someone else that has no machine and an end in the fleet's 4096
+    seconds cannot be told from the fleet's own; its chance to have one is 1 in 32768.
   - A request that is not proved to be the fleet's own is never changed or ended.
   - Tags, hostname, boot script and the like of a live request cannot be read back, so a change of these alone is not noticed.
 author:
@@ -54,7 +58,7 @@ options:
   request_id:
     description:
       - With O(state=absent), the id of the request to end, which must be proved to be the fleet's own.
-      - A request without machines is proved to be so by its end, for which O(name) is needed as well.
+      - A request without machines is proved to be so by its end, whether the bid is still declared or not.
     type: str
   change:
     description:
@@ -277,7 +281,7 @@ request:
       description: When the request ends, which is also how it is recognised.
       returned: always
       type: str
-      sample: "2032-07-19T05:31:44Z"
+      sample: "2031-03-29T12:48:32Z"
     created_at:
       description: When the request was made; null when the API does not tell.
       returned: always

@@ -25,7 +25,8 @@ options:
     type: str
   names:
     description:
-      - The names of the fleet's bids. A request that has no machine yet is recognised by them.
+      - The names of the fleet's bids. They give a request that has no machine yet its RV(requests[].name).
+      - Two bids whose requests would have the same end are refused, because those could not be told apart.
     type: list
     elements: str
     default: []
@@ -56,12 +57,14 @@ requests:
   elements: dict
   contains:
     id:
-      description: The id of the request; null for one that would be made.
+      description: The id of the request.
       returned: always
       type: str
       sample: b6a1d1e2-8a0f-4f5e-8b7a-0b1c2d3e4f50
     name:
-      description: The name of the bid; null when it cannot be told.
+      description:
+        - The name of the bid; null when it cannot be told.
+        - A request can be the fleet's own without it, as when its bid was renamed.
       returned: always
       type: str
       sample: small
@@ -70,6 +73,13 @@ requests:
       returned: always
       type: bool
       sample: true
+    contradicts:
+      description:
+        - Whether the end marks the request as the fleet's own, and the tags of its machines say otherwise.
+        - As long as there is such a request, nothing is bought or ended.
+      returned: always
+      type: bool
+      sample: false
     plan:
       description: The plan's slug; null when the API does not tell.
       returned: always
@@ -99,7 +109,7 @@ requests:
       description: When the request ends, which is also how it is recognised.
       returned: always
       type: str
-      sample: "2032-07-19T05:31:44Z"
+      sample: "2031-03-29T12:48:32Z"
     created_at:
       description: When the request was made; null when the API does not tell.
       returned: always

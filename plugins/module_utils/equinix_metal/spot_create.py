@@ -31,19 +31,19 @@ def find_own(client: Client, fleet: str, name: str | None, request_id: str | Non
     """The fleet's own live requests of a name, or with an id, oldest first."""
     live = spot_requests.read_requests(client)
     owned = spot_requests.with_owners(client, live, fleet, [name] if name else [])
-    _stop_at_contradictions(owned, fleet, name)
+    _stop_at_contradictions(owned, fleet)
     if request_id is not None:
         return _with_id(owned, fleet, request_id)
     return [request for request in owned if request["ours"] and request["name"] == name]
 
 
-def _stop_at_contradictions(requests: list[Request], fleet: str, name: str | None) -> None:
+def _stop_at_contradictions(requests: list[Request], fleet: str) -> None:
     strange = [request["id"] for request in requests if request["contradicts"]]
     if strange:
         raise Refused(
-            f"The request {', '.join(strange)} ends at the second that marks the bid {name} of the fleet {fleet}, but its "
-            "machines carry the tags of others. It cannot be told whose it is, so nothing is done: correct the tags, or "
-            "choose another name for the bid."
+            f"The end of the request {', '.join(strange)} marks it as one of the fleet {fleet}, but its machines carry other tags "
+            "than that bid's. It cannot be told whose it is, so nothing is done: correct the tags, or give the fleet or the bid "
+            "another name."
         )
 
 
@@ -52,7 +52,7 @@ def _with_id(requests: list[Request], fleet: str, request_id: str) -> list[Reque
     if found and not found[0]["ours"]:
         raise Refused(
             f"The request {request_id} is not proved to belong to the fleet {fleet}: none of its machines carries the tag "
-            f"nixmetal-fleet={fleet}, and its end is not that of the bid's name. It is left alone."
+            f"nixmetal-fleet={fleet}, and its end is not marked as the fleet's. It is left alone."
         )
     return found
 

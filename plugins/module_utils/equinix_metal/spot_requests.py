@@ -86,10 +86,10 @@ def _metro(raw: dict[str, Any], machines: list[dict[str, Any]]) -> str | None:
 
 
 def with_owners(client: Client, requests: list[Request], fleet: str, names: Iterable[str]) -> list[Request]:
-    """The requests, each with `ours` and the `name` of its bid.
+    """The requests, each with `ours`, the `name` of its bid, and whether its end `contradicts` its machines' tags.
 
-    A request is a fleet's own when one of its machines carries the fleet's tags and none carries another's, or when it has
-    the end of one of the names and its machines do not contradict that.
+    A request is a fleet's own when one of its machines carries the fleet's tags and none carries another's, or when its end
+    is marked as the fleet's and its machines do not contradict that. The name is null when the bid is none of the names.
     """
     tags = _tags_of(client, requests, fleet)
     return [{**request, **_owner(request, tags, fleet, list(names))} for request in requests]
@@ -103,8 +103,13 @@ def _owner(request: Request, tags: dict[str, list[str]], fleet: str, names: list
     if fleets == {fleet} and len(bids) == 1:
         name = bids.pop()
         return {"ours": by_end in (None, name), "name": name, "contradicts": by_end not in (None, name)}
-    proved = by_end is not None and not fleets - {fleet} and not bids - {by_end}
-    return {"ours": proved, "name": by_end if proved else None, "contradicts": by_end is not None and not proved}
+    if by_end is not None:
+        proved = not fleets - {fleet} and not bids - {by_end}
+        return {"ours": proved, "name": by_end if proved else None, "contradicts": not proved}
+    marked = ownership.ends_for_fleet(request["end_at"], fleet)
+    # A short mark can be met by accident, so it proves nothing against machines without the fleet's tag.
+    proved = marked and (fleets == {fleet} or not machines)
+    return {"ours": proved, "name": None, "contradicts": marked and not proved}
 
 
 def _values_of(machines: list[list[str]], prefix: str) -> set[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal import (
+    ownership,
     spot_bid,
     spot_market,
     spot_requests,
@@ -112,9 +113,23 @@ def inform(client: Client, options: dict[str, Any]) -> Result:
     """List the live requests, and say whose they are."""
     fleet = options["fleet"]
     names = [spot_bid.check_name(name, "names") for name in options["names"] or []]
+    if fleet is not None:
+        _check_marks(spot_bid.check_name(fleet, "fleet"), names)
     requests = spot_requests.read_requests(client)
-    if fleet:
-        spot_bid.check_name(fleet, "fleet")
+    if fleet is not None:
         requests = spot_requests.with_owners(client, requests, fleet, names)
-    listed = [{**shown({"ours": False, **request})} for request in requests]
+    listed = [
+        {**shown({"ours": False, **request}), "contradicts": request.get("contradicts", False)} for request in requests
+    ]
     return {"changed": False, "requests": listed}
+
+
+def _check_marks(fleet: str, names: list[str]) -> None:
+    """Refuse two bids whose requests could not be told apart."""
+    by_end: dict[Any, str] = {}
+    for name in names:
+        other = by_end.setdefault(ownership.end_of(fleet, name), name)
+        if other != name:
+            raise SettingError(
+                f"Requests of the bids {other} and {name} of the fleet {fleet} would carry the same mark. Rename one of them."
+            )

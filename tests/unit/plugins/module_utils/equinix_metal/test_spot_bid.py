@@ -35,7 +35,7 @@ def test_what_is_sent() -> None:
         "devices_max": 2,
         "max_bid_price": 0.35,
         "metro": "am",
-        "end_at": "2033-03-07T11:33:30Z",
+        "end_at": "2031-11-23T08:12:58Z",
         "instance_parameters": {
             "plan": "c3.small.x86",
             "operating_system": "custom_ipxe",
@@ -87,13 +87,21 @@ def test_the_end_marks_the_bid_whatever_its_form() -> None:
     end = ownership.end_of("lab", "small")
     for text in (end.isoformat(), end.strftime("%Y-%m-%dT%H:%M:%SZ"), end.strftime("%Y-%m-%dT%H:%M:%S.000Z")):
         assert ownership.ends_alike(text, "lab", "small")
-    for other in (None, "", "soon", "2033-03-07T11:33:31Z", 7):
+    for other in (None, "", "soon", "2031-11-23T08:12:59Z", 7):
         assert not ownership.ends_alike(other, "lab", "small")
     assert not ownership.ends_alike(end.isoformat(), "lab", "other")
 
 
-def test_ends_lie_in_their_span_and_hardly_ever_meet() -> None:
-    ends = {ownership.end_of("fleet", f"bid-{number}") for number in range(3000)}
-    assert len(ends) == 3000
-    assert min(ends) >= ownership.EPOCH
-    assert max(ends).year <= 2034
+def test_ends_lie_in_their_span_and_tell_the_fleet() -> None:
+    fleets = [f"fleet-{number}" for number in range(60)]
+    ends = {fleet: [ownership.end_of(fleet, f"bid-{number}") for number in range(10)] for fleet in fleets}
+    assert min(map(min, ends.values())) >= ownership.EPOCH
+    assert max(map(max, ends.values())).year <= 2034
+    assert sum(len(set(of_fleet)) for of_fleet in ends.values()) >= 597
+    told = {(a, b) for a in fleets for b in fleets for end in ends[a] if ownership.ends_for_fleet(end.isoformat(), b)}
+    assert told == {(fleet, fleet) for fleet in fleets}
+
+
+def test_an_end_without_a_mark_is_no_fleets() -> None:
+    for text in (None, "", "soon", "2029-12-31T23:59:59Z", "2038-01-01T00:00:00Z", "0001-01-01T00:00:00Z"):
+        assert not ownership.ends_for_fleet(text, "lab")

@@ -246,11 +246,49 @@ def test_machines_prove_a_request_whatever_its_end(apply, market) -> None:
     assert apply(state="absent", name=None, request_id=ours, terminate_devices=True)["ended"] == [ours]
 
 
-def test_an_unfilled_request_is_ended_by_id_with_its_name(apply, market) -> None:
+@pytest.mark.parametrize("name", ["small", "renamed", None])
+def test_an_unfilled_request_is_ended_by_its_id_whatever_its_bid_is_called_now(apply, market, name) -> None:
     apply()
     with pytest.raises(errors.Refused, match="not proved"):
-        apply(state="absent", name=None, request_id="r0001")
-    assert apply(state="absent", request_id="r0001")["ended"] == ["r0001"]
+        apply(state="absent", fleet="other", name=None, request_id="r0001")
+    assert apply(state="absent", name=name, request_id="r0001")["ended"] == ["r0001"]
+
+
+def listed(client_of: Any, market: Any, *names: str, fleet: str | None = "lab") -> list[tuple[Any, ...]]:
+    found = spot_tasks.inform(client_of(market), {"fleet": fleet, "names": list(names)})["requests"]
+    return [(request["ours"], request["name"], request["contradicts"]) for request in found]
+
+
+def test_a_renamed_bids_request_is_still_the_fleets_own(apply, market, client_of) -> None:
+    apply()
+    assert listed(client_of, market, "small") == [(True, "small", False)]
+    assert listed(client_of, market, "renamed") == [(True, None, False)]
+    assert listed(client_of, market, "small", fleet="other") == [(False, None, False)]
+    market.fill("r0001", ["nixmetal-fleet=lab"])
+    assert listed(client_of, market, "renamed") == [(True, None, False)]
+
+
+@pytest.mark.parametrize("tags", [["hydra"], [], ["nixmetal-fleet=other", "nixmetal-bid=small"]])
+def test_a_mark_that_was_met_by_accident_contradicts_the_machines(apply, market, client_of, tags: list[str]) -> None:
+    apply()
+    market.fill("r0001", tags)
+    assert listed(client_of, market, "renamed") == [(False, None, True)]
+    for options in ({}, {"state": "absent"}, {"state": "absent", "request_id": "r0001"}):
+        with pytest.raises(errors.Refused, match="cannot be told whose it is"):
+            apply(**{"name": "renamed", **options})
+    assert list(market.requests) == ["r0001"]
+
+
+def test_two_bids_with_one_mark_are_refused(market, client_of) -> None:
+    with pytest.raises(errors.SettingError, match="b17 and b64 of the fleet lab"):
+        listed(client_of, market, "b17", "b18", "b64")
+    assert listed(client_of, market, "b17", "b17") == []
+
+
+@pytest.mark.parametrize("fleet", ["", "A", " "])
+def test_a_list_for_no_fleet_is_not_the_whole_projects(market, client_of, fleet: str) -> None:
+    with pytest.raises(errors.SettingError, match="fleet must be"):
+        listed(client_of, market, fleet=fleet)
 
 
 def test_what_cannot_be_told_apart_stops(apply, market) -> None:
