@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.nixmetal.builders.plugins.module_utils import verified_blobs
-from ansible_collections.nixmetal.builders.plugins.module_utils.stream import limits, parts, plan, source
+from ansible_collections.nixmetal.builders.plugins.module_utils.stream import blob_store, limits, parts, plan, source
 from ansible_collections.nixmetal.builders.plugins.module_utils.stream.blob_store import BlobStore
 from ansible_collections.nixmetal.builders.plugins.module_utils.stream.errors import StreamError
 
@@ -104,6 +104,21 @@ def test_identical_files_travel_once(transfer, make_image, noise, tmp_path):
     ended = transfer(make_image({"kernel": content, "initrd-00": content, "initrd-01": content}), tmp_path / "web")
     assert ended.progress.bytes_sent == 70_000
     assert ended.progress.files_sent == 1
+
+
+def test_a_blob_that_somebody_else_brought_is_flushed_before_it_is_believed(make_image, noise, tmp_path, monkeypatch):
+    content = noise(1000)
+    store = store_of(make_image({"kernel": content}), tmp_path / "web")
+    store.prepare()
+    path = verified_blobs.blob_path(store.dest, digest(content))
+    Path(path).write_bytes(content)
+    flushed = []
+    for name in ("sync_file", "sync_directory"):
+        monkeypatch.setattr(blob_store.atomic_file, name, flushed.append)
+    remember = verified_blobs.remember_verified
+    monkeypatch.setattr(verified_blobs, "remember_verified", lambda *args: (flushed.append("record"), remember(*args)))
+    assert store.lacking(remember=True) == []
+    assert flushed == [path, os.path.dirname(path), "record"]
 
 
 def test_empty_files_come_into_place(transfer, make_image, blobs, tmp_path):
