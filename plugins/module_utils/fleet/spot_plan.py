@@ -84,14 +84,14 @@ def _plan_live(bid: dict[str, Any], live: Sequence[Json], offered: Mapping[str, 
     request = live[0]
     if len(live) > 1:
         ids = ", ".join(item["id"] for item in live)
-        return BidPlan(
-            bid, None, None, None, request, [f"bid {bid['name']!r} has {len(live)} live requests: {ids}"], []
-        )
+        text = f"bid {bid['name']!r} has {len(live)} live requests ({ids}): end all but one of them, then launch again"
+        return BidPlan(bid, None, None, None, request, [text], [])
     differences = _differences(bid, request)
     if differences:
         text = (
             f"bid {bid['name']!r} differs from its live request {request['id']} ({'; '.join(differences)}): the market cannot "
-            "change a request; declare it as it is, or declare the change under a new name"
+            "change a request; declare it as it is, or end it first (under a new name the change is a second request, and the "
+            "old one counts towards the ceiling until it is ended)"
         )
         return BidPlan(bid, request["metro"], None, None, request, [text], [])
     offer = offered.get(request["metro"])
@@ -100,7 +100,7 @@ def _plan_live(bid: dict[str, Any], live: Sequence[Json], offered: Mapping[str, 
 
 def _differences(bid: Json, request: Json) -> list[str]:
     found = []
-    if request["plan"] not in (None, bid["plan"]):
+    if request["plan"] is not None and request["plan"].lower() != bid["plan"]:
         found.append(f"plan is {request['plan']}, declared {bid['plan']}")
     if request["metro"] not in _metros(bid):
         found.append(f"metro is {request['metro']}, declared {', '.join(bid['metros'])}")
@@ -147,6 +147,7 @@ def _live(providers: Mapping[str, Json]) -> list[Json]:
 
 
 def _undeclared(bids: Sequence[Json], providers: Mapping[str, Json]) -> list[Json]:
+    """Requests of this fleet that no bid declares (any more); one without machines may have lost its name with its bid."""
     declared = {(bid["provider"], bid["name"]) for bid in bids}
     return [
         request
@@ -157,7 +158,7 @@ def _undeclared(bids: Sequence[Json], providers: Mapping[str, Json]) -> list[Jso
 
 def _over_ceiling(cost: Decimal, live_too: Decimal, undeclared: Sequence[Json], ceiling: Any) -> str:
     names = ", ".join(f"{request['name'] or request['id']}" for request in undeclared)
-    also = f" and live requests that no bid declares ({names}) {live_too}" if undeclared else ""
+    also = f" and live requests that are no longer declared ({names}) {live_too}" if undeclared else ""
     return (
         f"the bids may cost {cost}{also} USD per hour, more than spot_fleet_ceiling_usd_per_hour ({ceiling}): "
         "lower a bid, end a request, or raise the ceiling"

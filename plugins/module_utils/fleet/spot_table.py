@@ -10,6 +10,8 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.spot_plan import request_cost
+
 WIDTH = 72
 # Titles and widths; negative ones are aligned to the left and may be cut, numbers are never cut.
 COLUMNS = (
@@ -97,7 +99,8 @@ def _others(plan: Mapping[str, Any]) -> list[str]:
     lines: list[str] = []
     for request in plan["undeclared"]:
         lines += _wrapped(
-            f"{request['name'] or request['id']}: live, ours, but declared by no bid (request {request['id']}); left as it is"
+            f"{request['name'] or request['id']}: no longer declared, but live (request {request['id']}, at most "
+            f"{request_cost(request):.2f} USD per hour); counts towards the ceiling and is left as it is"
         )
     if plan["foreign"]:
         ids = ", ".join(request["id"] for request in plan["foreign"])

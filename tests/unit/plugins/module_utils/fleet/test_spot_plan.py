@@ -92,7 +92,7 @@ def test_live_request_that_differs_stops_everything(bid: Any, change: dict[str, 
 
 def test_two_live_requests_of_one_bid_stop_everything(bid: Any) -> None:
     plan = plan_of([bid()], [offer("am")], [request(), request(id="r2")])
-    assert plan["problems"] == ["bid 'small' has 2 live requests: r1, r2"]
+    assert plan["problems"] == ["bid 'small' has 2 live requests (r1, r2): end all but one of them, then launch again"]
 
 
 def test_foreign_request_of_the_same_name_is_not_ours(bid: Any) -> None:
@@ -123,7 +123,33 @@ def test_live_request_that_no_bid_declares_counts_towards_the_ceiling(bid: Any) 
     old = request(id="r9", name="old", count=10)
     assert plan_of([bid()], [offer("am")], [old], ceiling=4.2)["problems"] == []
     plan = plan_of([bid()], [offer("am")], [old], ceiling=4.19)
-    assert "may cost 0.70 and live requests that no bid declares (old) 3.50 USD per hour" in plan["problems"][0]
+    assert "may cost 0.70 and live requests that are no longer declared (old) 3.50 USD per hour" in plan["problems"][0]
+
+
+def test_renaming_a_bid_does_not_pass_the_ceiling(bid: Any) -> None:
+    """A request without machines has lost its name with its bid; it is the fleet's all the same."""
+    old = request(id="r9", name=None, count=4, device_ids=[])
+    plan = plan_of([bid(name="renamed")], [offer("am")], [old], ceiling=2)
+    assert (
+        "no longer declared (r9) 1.40 USD per hour, more than spot_fleet_ceiling_usd_per_hour (2)"
+        in plan["problems"][0]
+    )
+    allowed = plan_of([bid(name="renamed")], [offer("am")], [old], ceiling=2.1)
+    assert allowed["problems"] == []
+    assert [item["bid"]["name"] for item in allowed["requests"]] == ["renamed"]
+    assert any(line.startswith("r9: no longer declared") for line in plan_lines(allowed))
+
+
+def test_foreign_request_of_which_nothing_is_told_stops_nothing(bid: Any) -> None:
+    stranger = request(id="f0", name=None, ours=False, count=None, max_bid_usd_per_hour=None)
+    assert plan_of([bid()], [offer("am")], [stranger])["problems"] == []
+
+
+def test_plan_in_upper_case_is_the_one_that_is_offered(bid: Any) -> None:
+    plan = plan_of([bid(plan="C3.small.x86")], [offer("am")])
+    assert plan["problems"] == []
+    assert plan["requests"][0]["bid"]["plan"] == "c3.small.x86"
+    assert plan_of([bid(plan="C3.small.x86")], [], [request(plan="C3.SMALL.x86")])["keep"] == ["small"]
 
 
 def test_foreign_request_does_not_count_towards_the_ceiling(bid: Any) -> None:
@@ -162,7 +188,7 @@ def test_table_fits_a_terminal(bid: Any) -> None:
     assert "At most 247.50 USD per hour, 180675.00 USD per month" in text
     assert "small: keep request 5a1f0a5e-1c5b-4d0e-9a52-4a5c6f9d1e01 in am (1 machines)" in text
     assert "foreign requests, never touched: 0b0b" in text
-    assert "r9: live, ours, but declared by no bid" in text
+    assert "r9: no longer declared, but live (request r9, at most 0.70 USD per hour)" in text
 
 
 def test_summary_tells_requests_machines_and_cost(bid: Any) -> None:
