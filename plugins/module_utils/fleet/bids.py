@@ -16,6 +16,7 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.schema imp
 
 CONTRACT = "spot-fleet-bids"
 HOURS_PER_MONTH = 730
+RESERVED_TAGS = "nixmetal-"
 
 Bid = Mapping[str, Any]
 
@@ -25,7 +26,7 @@ def bids_problems(bids: Any, channels: Any, fleet: Any, ceiling: Any) -> list[st
     shape = contract_problems(bids, CONTRACT)
     found = [_named(problem, bids) for problem in shape]
     if not shape:
-        found += _twice(bids) + _channel_problems(bids, channels) + _price_problems(bids)
+        found += _twice(bids) + _channel_problems(bids, channels) + _price_problems(bids) + _reserved_tags(bids)
     found += _fleet_problems(fleet)
     limit, ceiling_problems = _ceiling(ceiling)
     found += ceiling_problems
@@ -45,8 +46,8 @@ def cost_per_hour(bids: Sequence[Bid]) -> Decimal:
 
 
 def with_defaults(bid: Bid) -> dict[str, Any]:
-    """The bid with what it may leave out."""
-    return {"kind": "spot", "tags": [], "hostname": bid["name"], **bid}
+    """The bid with what it may leave out, its plan as providers write it."""
+    return {"kind": "spot", "tags": [], "hostname": bid["name"], **bid, "plan": bid["plan"].lower()}
 
 
 def boot_url(bid: Bid, channels: Sequence[Mapping[str, Any]]) -> str:
@@ -95,6 +96,16 @@ def _price_problems(bids: Sequence[Bid]) -> list[str]:
         "the market would round it"
         for bid in bids
         if dollars(bid["max_bid_usd_per_hour"]) % Decimal("0.01")
+    ]
+
+
+def _reserved_tags(bids: Sequence[Bid]) -> list[str]:
+    """Tags by which the collection itself tells whose a machine is."""
+    return [
+        f"bid {bid['name']!r}: tag {tag!r} begins with {RESERVED_TAGS}, which only the collection itself may write"
+        for bid in bids
+        for tag in bid.get("tags", [])
+        if tag.startswith(RESERVED_TAGS)
     ]
 
 
