@@ -13,6 +13,7 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.errors imp
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.known_hosts import known_hosts_lines
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.machines_file import (
     MachineRow,
+    check_ssh_key,
     encoded_key,
     render_file,
     render_row,
@@ -31,15 +32,18 @@ def machines_plan(
     """Rows, the two files, who is left out and why, and whether an empty file would be known to be right."""
     if scheme not in SCHEMES:
         raise FleetError(f"scheme {scheme!r} is not one of {', '.join(map(repr, SCHEMES))}")
+    check_ssh_key(ssh_key)
     chosen = select(builders)
     by_port = [facts for facts in chosen.included if facts["builder_port"] == DEFAULT_PORT]
-    rows = {facts["builder_id"]: machine_row(facts, ssh_key, scheme, fractional_speed) for facts in by_port}
-    excluded = chosen.excluded + _other_ports(chosen.included)
+    rows, unfit = _rows([machine_row(facts, ssh_key, scheme, fractional_speed) for facts in by_port], by_port)
+    excluded = chosen.excluded + unfit + _other_ports(chosen.included)
     text = render_file(list(rows.values()))
     check_machines_file(text, list(rows.values()))
     return {
         "file": text,
-        "known_hosts": "".join(f"{line}\n" for line in known_hosts_lines(by_port)),
+        "known_hosts": "".join(
+            f"{line}\n" for line in known_hosts_lines(facts for facts in by_port if facts["builder_id"] in rows)
+        ),
         "rows": {name: render_row(row) for name, row in sorted(rows.items())},
         "names": {name: row.name for name, row in sorted(rows.items())},
         "included": sorted(rows),
@@ -65,6 +69,24 @@ def machine_row(facts: Mapping[str, Any], ssh_key: str, scheme: str = "", fracti
     )
 
 
+def _rows(
+    wanted: Sequence[MachineRow], builders: Sequence[Mapping[str, Any]]
+) -> tuple[dict[str, MachineRow], list[Excluded]]:
+    """The rows that can be written; a machine with an odd value is left out, not in the way of all others."""
+    rows = {facts["builder_id"]: row for facts, row in zip(builders, wanted)}
+    reasons = {name: _why_unfit(row) for name, row in rows.items()}
+    fit = {name: row for name, row in rows.items() if reasons[name] is None}
+    return fit, [Excluded(name, reason, False) for name, reason in reasons.items() if reason is not None]
+
+
+def _why_unfit(row: MachineRow) -> str | None:
+    try:
+        render_row(row)
+    except FleetError as error:
+        return str(error)
+    return None
+
+
 def check_machines_file(text: str, rows: Sequence[MachineRow]) -> None:
     """Reads the text back by Nix's and by the legacy Hydra's rules and compares it with what was meant."""
     wanted = {row.name: row for row in rows}
@@ -83,13 +105,19 @@ def check_machines_file(text: str, rows: Sequence[MachineRow]) -> None:
 
 
 def _compare(row: MachineRow, nix: Any, hydra: Any) -> None:
+    features, mandatory = frozenset(row.features), frozenset(row.mandatory_features)
+    # Column 1 and the features are what the two read differently; Nix's view of the address has a scheme.
+    if nix.store_uri != (row.name if row.scheme else f"ssh://{row.name}") or nix.features != features:
+        raise FleetError(f"the row of {row.name} would be read as {nix}")
+    if hydra.supported_features != features | mandatory:
+        raise FleetError(f"the row of {row.name} would be read as {hydra}")
     for machine in (nix, hydra):
         same = (
             machine.systems == frozenset(row.systems)
             and machine.ssh_key == row.ssh_key
             and machine.max_jobs == row.max_jobs
             and abs(machine.speed_factor - row.speed_factor) < 1e-6
-            and machine.mandatory_features == frozenset(row.mandatory_features)
+            and machine.mandatory_features == mandatory
             and encoded_key(machine.host_key) == encoded_key(row.host_key)
         )
         if not same:

@@ -46,8 +46,7 @@ def render_row(row: MachineRow) -> str:
         _check_word(word)
     if not row.systems or row.max_jobs < 1 or row.speed_factor <= 0:
         raise FleetError(f"{row.name}: a row needs at least one system, one job and a positive speed")
-    if not row.ssh_key.startswith("/") or set(row.ssh_key) & (SEPARATORS - {"@", ","}):
-        raise FleetError(f"{row.name}: the SSH key {row.ssh_key!r} must be an absolute path without spaces")
+    check_ssh_key(row.ssh_key)
     return " ".join(
         (
             row.name,
@@ -67,6 +66,12 @@ def render_file(rows: Sequence[MachineRow]) -> str:
     return "".join(f"{line}\n" for line in sorted(render_row(row) for row in rows))
 
 
+def check_ssh_key(path: str) -> None:
+    """Refuses a path that cannot stand in column 3."""
+    if not path.startswith("/") or set(path) & (SEPARATORS - {"@", ","}):
+        raise FleetError(f"the SSH key {path!r} must be an absolute path without spaces")
+
+
 def encoded_key(host_key: str) -> str:
     """Column 8: the public host key without its comment, in base64."""
     words = host_key.split()
@@ -84,5 +89,5 @@ def number(value: float) -> str:
 
 
 def _check_word(word: str) -> None:
-    if not word or word == "-" or set(word) & SEPARATORS:
+    if not word or word == "-" or set(word) & SEPARATORS or not (word.isascii() and word.isprintable()):
         raise FleetError(f"{word!r} cannot stand in a machines file")

@@ -34,13 +34,35 @@ def _notice(facts: Facts) -> str | None:
     return f"will be reclaimed at {spot['termination_time']}" if spot and spot["termination_time"] else None
 
 
+# States in which a machine certainly builds nothing. Any other word may be one for a machine that does.
+IDLE_STATES = frozenset(
+    (
+        "deleted",
+        "deprovisioning",
+        "failed",
+        "inactive",
+        "post_provisioning",
+        "powering_off",
+        "powering_on",
+        "provisioning",
+        "queued",
+        "reinstalling",
+    )
+)
+
+
+def _state(facts: Facts) -> str | None:
+    return None if facts["builder_state"] == "active" else f"state is {facts['builder_state']}"
+
+
 # Asked in this order; the first that answers gives the reason.
 OUT_OF_SERVICE: tuple[Callable[[Facts], str | None], ...] = (
-    lambda facts: None if facts["builder_state"] == "active" else f"state is {facts['builder_state']}",
+    lambda facts: _state(facts) if facts["builder_state"] in IDLE_STATES else None,
     lambda facts: "draining" if facts["builder_draining"] else None,
     _notice,
 )
 NOT_KNOWN: tuple[Callable[[Facts], str | None], ...] = (
+    _state,
     lambda facts: None if facts["builder_address"] else "no address",
     lambda facts: None if facts["builder_host_key"] else "published no SSH host key since its last boot",
     lambda facts: None if facts["builder_systems"] else "no system known: neither published nor in the plan table",

@@ -53,6 +53,8 @@ def test_rows_are_sorted_so_that_the_same_machines_make_the_same_file() -> None:
         {"systems": ("-",)},
         {"features": ("a,b",)},
         {"mandatory_features": ("#",)},
+        {"features": ("-",)},
+        {"features": ("kvm\u200b",)},
         {"ssh_key": "key"},
         {"ssh_key": "/etc/nix/my key"},
         {"max_jobs": 0},
@@ -92,7 +94,14 @@ def test_both_parsers_read_what_was_meant(rows: list[MachineRow]) -> None:
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [(" 24 ", " 25 "), ("x86_64-linux", "i686-linux"), ("192.0.2.7", "192.0.2.8"), ("/etc/nix/key", "-")],
+    [
+        (" 24 ", " 25 "),
+        ("x86_64-linux", "i686-linux"),
+        ("192.0.2.7", "192.0.2.8"),
+        ("/etc/nix/key", "-"),
+        ("kvm,", ""),
+        ("build@", "ssh-ng://build@"),
+    ],
 )
 def test_file_that_says_something_else_is_caught(old: str, new: str) -> None:
     with pytest.raises(FleetError):

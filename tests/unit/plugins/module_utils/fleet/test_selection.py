@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.errors import FleetError
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.machines import machines_plan
 
 NOTICE = {"request_id": None, "bid": None, "termination_time": "2026-11-23T05:02:00Z"}
@@ -19,7 +20,9 @@ NOTICE = {"request_id": None, "bid": None, "termination_time": "2026-11-23T05:02
     ("change", "reason", "known"),
     [
         ({"builder_state": "provisioning"}, "state is provisioning", True),
-        ({"builder_state": "hibernating"}, "state is hibernating", True),
+        ({"builder_state": "hibernating"}, "state is hibernating", False),
+        ({"builder_state": "unknown"}, "state is unknown", False),
+        ({"builder_speed_factor": 1e-9}, "the speed factor 1e-09 is too small: both parsers would read 0", False),
         ({"builder_draining": True}, "draining", True),
         ({"builder_spot": NOTICE}, "will be reclaimed at 2026-11-23T05:02:00Z", True),
         ({"builder_address": None}, "no address", False),
@@ -36,11 +39,26 @@ NOTICE = {"request_id": None, "bid": None, "termination_time": "2026-11-23T05:02
 )
 def test_machine_is_left_out_with_its_reason(builder: Any, change: dict[str, Any], reason: str, known: bool) -> None:
     out = builder(**{"builder_id": "out", "builder_address": "192.0.2.9", **change})
-    plan = machines_plan([builder(), out], "/key")
+    plan = machines_plan([builder(), out], "/key", fractional_speed=True)
     assert plan["included"] == [builder()["builder_id"]]
     assert plan["excluded"] == [{"id": "out", "reason": reason, "known": known}]
     assert "192.0.2.9" not in plan["file"] + plan["known_hosts"]
-    assert machines_plan([out], "/key")["empty_is_known"] is known
+    assert machines_plan([out], "/key", fractional_speed=True)["empty_is_known"] is known
+
+
+@pytest.mark.parametrize("feature", ["-", "kvm\u200b", "a\x07"])
+@pytest.mark.parametrize("fact", ["builder_features", "builder_mandatory_features"])
+def test_odd_feature_leaves_out_its_machine_alone(builder: Any, feature: str, fact: str) -> None:
+    plan = machines_plan(
+        [builder(), builder(builder_id="odd", builder_address="192.0.2.9", **{fact: [feature]})], "/key"
+    )
+    assert plan["included"] == [builder()["builder_id"]]
+    assert [(item["id"], item["known"]) for item in plan["excluded"]] == [("odd", False)]
+
+
+def test_wrong_key_path_is_no_machines_fault(builder: Any) -> None:
+    with pytest.raises(FleetError, match="absolute path"):
+        machines_plan([builder()], "key")
 
 
 def test_facts_that_are_missing_are_told(builder: Any) -> None:
