@@ -17,6 +17,7 @@ from typing import Any
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.contracts import contract_problems
 
 CONTRACT = "builders-reading"
+CLOCKS_DIFFER_SECONDS = 300
 
 
 def reading_problems(reading: Mapping[str, Any] | None, hosts: int, max_age: float, now: datetime) -> list[str]:
@@ -32,6 +33,10 @@ def reading_problems(reading: Mapping[str, Any] | None, hosts: int, max_age: flo
     age = _age(reading["read_at"], now)
     if age is None:
         found.append(f"builders_reading: read_at {reading['read_at']!r} is not a time with its zone")
+    elif max_age and age < -CLOCKS_DIFFER_SECONDS:
+        found.append(
+            f"the reading is from {-age:.0f} seconds in the future: a clock is wrong, so its age cannot be told"
+        )
     elif max_age and age > max_age:
         found.append(f"the reading is {age:.0f} seconds old (cached?), more than {max_age:.0f}")
     return found

@@ -42,11 +42,16 @@ def test_no_reading_is_told_as_what_it_means(missing: Any) -> None:
         ({"read_at": "yesterday"}, "not a time"),
         ({"read_at": "2026-11-23T04:10:00"}, "not a time with its zone"),
         ({"read_at": "2026-11-23T03:00:00Z"}, "4200 seconds old"),
+        ({"read_at": "2026-11-23T04:15:01Z"}, "301 seconds in the future"),
     ],
 )
 def test_reading_is_refused(change: dict[str, Any], words: str) -> None:
     (problem,) = reading_problems(reading(**change), 2, 3600, NOW)
     assert words in problem
+
+
+def test_clocks_may_differ_a_little() -> None:
+    assert reading_problems(reading(read_at="2026-11-23T04:15:00Z"), 2, 3600, NOW) == []
 
 
 def test_any_age_is_taken_when_none_is_set() -> None:
