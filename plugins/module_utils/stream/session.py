@@ -21,6 +21,7 @@ from .timing import Deadline
 from .tls import Identity
 
 Work = Callable[[Channel, Progress], Answer]
+LINGER_MARGIN = 30.0  # seconds: the controller's last try, begun just in time, has to reconnect and to run a module
 
 
 class Session:
@@ -32,7 +33,9 @@ class Session:
         self._identity = Identity(params["certificate"], params["private_key"], params["peer_certificate"])
         asked_for = role == "receiver" or params["operation"] == "listen"
         name = f"{params['transfer']}-{role}"
-        self._settings = Settings(name, params["token"], params["timeout"], params["connect_timeout"], asked_for)
+        # The controller looks for this host again for as long as silence_timeout: the outcome is still here then.
+        linger = max(params["connect_timeout"], params["silence_timeout"]) + LINGER_MARGIN
+        self._settings = Settings(name, params["token"], params["timeout"], linger, asked_for)
         self._progress = Progress()
 
     def listen(self, work: Work) -> Answer:

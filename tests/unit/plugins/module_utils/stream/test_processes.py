@@ -24,13 +24,16 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.nixmetal.builders.plugins.module_utils.stream import session
+
 CHECKOUT = Path(__file__).resolve().parents[5]
 PROGRAM = """
 import json, sys
 sys.path.insert(0, {collections!r})
-from ansible_collections.nixmetal.builders.plugins.module_utils.stream import {side}_side
+from ansible_collections.nixmetal.builders.plugins.module_utils.stream import session, {side}_side
 from ansible_collections.nixmetal.builders.plugins.module_utils.stream.errors import StreamError
 params = json.load(sys.stdin)
+session.LINGER_MARGIN = 0.5
 try:
     print(json.dumps({side}_side.run(params{more})))
 except StreamError as error:
@@ -182,9 +185,22 @@ def test_only_who_has_the_token_may_ask(hosts):
 
 
 def test_a_side_whose_peer_and_controller_never_come_ends_by_itself(hosts):
-    hosts.times = {"connect_timeout": 0.3}
+    hosts.times = {"connect_timeout": 0.3, "silence_timeout": 0.3}
     hosts.manifest = hosts.run("send", "prepare")["manifest"]
     assert gone(hosts.run("receive", "listen")["pid"])
+
+
+@pytest.mark.parametrize(("connect_timeout", "silence_timeout"), [(30.0, 60.0), (60.0, 30.0)])
+def test_the_outcome_waits_longer_than_the_controller_may_be_away(keys, monkeypatch, connect_timeout, silence_timeout):
+    started = []
+    monkeypatch.setattr(session.background, "start", lambda settings, *rest, **more: started.append(settings))
+    params = {
+        "certificate": keys.receiver.certificate, "private_key": keys.receiver.private_key,
+        "peer_certificate": keys.sender.certificate, "transfer": "t", "token": "t", "timeout": 600.0, "peers": [],
+        "port": 1, "connect_timeout": connect_timeout, "silence_timeout": silence_timeout, "operation": "connect",
+    }  # fmt: skip
+    session.Session("receiver", params).connect(lambda channel, progress: {})
+    assert started[0].linger == 90.0
 
 
 def test_a_transfer_that_takes_too_long_ends_by_itself(hosts):
