@@ -73,9 +73,10 @@ class BlobStore:
         return found
 
     def distrust(self, digest: str) -> None:
-        """Forget that a blob was verified: the next transfer reads it before it believes it."""
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(verified_blobs.record_path(self.dest, digest))
+        """Forget that a blob was verified and what it is made of: it is read before it is believed, and lends nothing."""
+        for path in (verified_blobs.record_path(self.dest, digest), os.path.join(self._pieces, digest)):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
 
     def place(self, entry: Entry) -> tuple[str, int]:
         """Final path and mode of contents."""

@@ -51,16 +51,20 @@ class Part:
         if self.length - self._marked >= limits.MARK_STEP:
             self._mark()
 
-    def verify(self) -> None:
-        """Refuse and remove what is not the contents that were announced."""
+    def verify(self, borrowed_from: str = "") -> None:
+        """Refuse and remove what is not the contents that were announced. borrowed_from: files here that lent some of it."""
         found = self._digest.hexdigest()
         if self.length == self.entry.size and found == self.entry.sha256:
             return
         self.discard()
+        remedy = (
+            f"Pieces of it that were borrowed from {borrowed_from} here were damaged: run again, they will be fetched"
+            if borrowed_from
+            else "The file on the source does not match its manifest, or was changed in the meantime: build the image again"
+        )
         raise StreamError(
             f"{self.entry.name} arrived as {self.length} bytes with SHA-256 {found}, its manifest says "
-            f"{self.entry.size} bytes with {self.entry.sha256}. The file on the source does not match its manifest, or "
-            "was changed in the meantime: build the image again. Nothing of it was kept"
+            f"{self.entry.size} bytes with {self.entry.sha256}. {remedy}. Nothing of it was kept"
         )
 
     def flush(self) -> None:

@@ -77,9 +77,9 @@ class Job:
             self.part.close()
 
     @property
-    def donors(self) -> set[str]:
-        """Digests of the files that it borrows from."""
-        return {segment.donor.digest for segment in self.segments if segment.donor}
+    def donors(self) -> dict[str, str]:
+        """Paths of the files that it borrows from, by digest."""
+        return {segment.donor.digest: segment.donor.path for segment in self.segments if segment.donor}
 
 
 def make_jobs(store: Store, lacking: list[Entry]) -> list[Job]:

@@ -182,7 +182,7 @@ class Pipeline:
         part = self._part(job)
         self._wait_for_flush()
         try:
-            part.verify()
+            part.verify(", ".join(sorted(job.donors.values())))
         except StreamError:
             for digest in job.donors:
                 self._store.distrust(digest)

@@ -217,6 +217,11 @@ def test_a_damaged_donor_is_found_out_and_not_trusted_again(transfer, make_image
     (new / "manifest.json").write_text(json.dumps(document))
     ended = transfer(new, tmp_path / "web")
     assert "initrd-00 arrived as" in str(ended.receiver_error)
+    assert f"Pieces of it that were borrowed from {path} here were damaged: run again, they will be fetched" in str(
+        ended.receiver_error
+    )
+    assert "build the image again" not in str(ended.receiver_error)
+    assert os.listdir(tmp_path / "web" / ".state" / "pieces") == []
     assert not verified_blobs.is_verified(str(tmp_path / "web"), entry.sha256)
 
 
