@@ -67,7 +67,8 @@ class BlobStore:
             if not DIGEST.fullmatch(name):
                 continue
             if not os.path.exists(verified_blobs.blob_path(self.dest, name)):
-                os.unlink(os.path.join(self._pieces, name))
+                with contextlib.suppress(FileNotFoundError):  # another transfer does the same
+                    os.unlink(os.path.join(self._pieces, name))
             elif verified_blobs.is_verified(self.dest, name):
                 found.update(self._pieces_of(name, needed))
         return found
@@ -132,7 +133,10 @@ class BlobStore:
     def _pieces_of(self, name: str, needed: set[str]) -> dict[str, Donor]:
         path, offset = verified_blobs.blob_path(self.dest, name), 0
         found: dict[str, Donor] = {}
-        with contextlib.suppress(ValueError), open(os.path.join(self._pieces, name), encoding="ascii") as stream:
+        with (
+            contextlib.suppress(ValueError, FileNotFoundError),
+            open(os.path.join(self._pieces, name), encoding="ascii") as stream,
+        ):
             for size, digest in json.load(stream):
                 if digest in needed:
                     found[digest] = Donor(path, offset, name)

@@ -11,6 +11,7 @@ BUFFERS = 8  # chunks between the network and the disk; with them a side stays b
 SMALL_CHUNK = 16 << 10  # the least a bandwidth limit cuts a chunk down to: one TLS record
 
 MARK_STEP = 4 << 20  # how much of a part file an interruption can cost at most
+PART_SECONDS = 7 * 86400  # how long an interrupted file waits for its image to be sent again
 SYNC_STEP = 64 << 20  # dirty pages are flushed behind the stream, so that the end does not wait for all of them
 
 MAX_MANIFEST = 64 << 20  # characters of JSON

@@ -16,6 +16,7 @@ import fcntl
 import hashlib
 import os
 import re
+import time
 from typing import Any
 
 from . import limits
@@ -155,17 +156,27 @@ def interrupted(folder: str) -> dict[str, int]:
 
 
 def sweep(folder: str, wanted: set[str]) -> None:
-    """Remove the parts that nobody writes and this transfer will not go on with, and journals without a part."""
+    """Remove the parts that nobody writes and no transfer is likely to go on with, and journals without a part.
+
+    A part of other contents is kept for a while: two images that are sent in turn must not cost each other their progress.
+    """
     with os.scandir(folder) as found:
         names = sorted(item.name for item in found)
     for name in names:
         part = PART_NAME.fullmatch(name)
         path = os.path.join(folder, name)
-        if part and (part[2] or part[1] not in wanted):
+        if part and (part[2] or (part[1] not in wanted and _is_old(path))):
             _remove_unused(path)
         elif name.endswith(".journal") and name[: -len(".journal")] not in names:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
+
+
+def _is_old(path: str) -> bool:
+    try:
+        return time.time() - os.lstat(path).st_mtime > limits.PART_SECONDS
+    except FileNotFoundError:
+        return False
 
 
 def _remove_unused(path: str) -> None:

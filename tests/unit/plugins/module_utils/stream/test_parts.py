@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -117,7 +118,8 @@ def test_a_link_in_place_of_a_part_is_not_followed(tmp_path):
 def test_sweep_removes_what_nobody_wants_or_holds(tmp_path, noise):
     wanted, unwanted, busy = noise(3000), noise(4000), noise(2000)
     kept = begin(tmp_path, wanted, 2000)
-    begin(tmp_path, unwanted, 2000)
+    old = begin(tmp_path, unwanted, 2000)
+    os.utime(old, (0, time.time() - limits.PART_SECONDS - 60))
     held = Part(str(tmp_path), entry_of(busy))
     (tmp_path / ("ab" * 32 + "-0123456789abcdef")).write_bytes(b"of a transfer that is no more")
     (tmp_path / ("cd" * 32 + ".journal")).write_bytes(b"of no part")
@@ -125,6 +127,12 @@ def test_sweep_removes_what_nobody_wants_or_holds(tmp_path, noise):
     assert sorted(os.listdir(tmp_path)) == sorted([kept.name, kept.name + ".journal", Path(held.path).name])
     assert parts.interrupted(str(tmp_path)) == {kept.name: 2000, Path(held.path).name: 0}
     held.close()
+
+
+def test_sweep_keeps_what_another_image_may_soon_go_on_with(tmp_path, noise):
+    other = begin(tmp_path, noise(3000), 2000)
+    parts.sweep(str(tmp_path), set())
+    assert sorted(os.listdir(tmp_path)) == [other.name, other.name + ".journal"]
 
 
 @settings(

@@ -225,6 +225,18 @@ def test_a_damaged_donor_is_found_out_and_not_trusted_again(transfer, make_image
     assert not verified_blobs.is_verified(str(tmp_path / "web"), entry.sha256)
 
 
+def test_records_of_pieces_may_vanish_while_they_are_looked_at(make_image, noise, tmp_path, monkeypatch):
+    store = store_of(make_image({"initrd-00": noise(10)}, cuts={"initrd-00": 5}), tmp_path / "web")
+    store.prepare()
+    lacking = store.lacking(remember=True)
+    here = verified_blobs.blob_path(store.dest, "0" * 64)
+    Path(here).write_bytes(b"x")
+    verified_blobs.remember_verified(store.dest, "0" * 64, os.stat(here))
+    # Listed, and removed by another transfer before they are read (the first) or removed (the second).
+    monkeypatch.setattr(blob_store.os, "listdir", lambda folder: ["0" * 64, "1" * 64])
+    assert store.donors(lacking) == {}
+
+
 def test_space_is_checked_before_the_first_byte(make_image, noise, tmp_path, monkeypatch):
     store = store_of(make_image({"kernel": noise(5_000_000)}), tmp_path / "not" / "made" / "yet")
     usage = plan.shutil.disk_usage(str(tmp_path))
