@@ -141,9 +141,9 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             checked = settings.from_options(self._connection_options(), os.environ)
             choices = self._choices()
             reading = self._reading(checked, path, cache)
+            self._populate(inventory, reading, choices, checked)
         except MetalError as error:
             raise AnsibleParserError(f"{self.NAME}: {error}") from error
-        self._populate(inventory, reading, choices, checked)
 
     def _connection_options(self) -> dict[str, Any]:
         return {name: self._templated(self.get_option(name)) for name in CONNECTION_OPTIONS}

@@ -9,16 +9,20 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal import facts, reading
+from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal import devices, facts, reading
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.client import Client
+from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.errors import SettingError
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.events import Evidence
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.settings import Settings
 
 # Raised when what is cached changes its form, so that an older cache is not misread.
-CACHE_FORM = 1
+CACHE_FORM = 2
+
+_HOST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +86,9 @@ def host_variables(machine: Mapping[str, Any], choices: facts.Choices) -> dict[s
 
 
 def use_address(variables: dict[str, Any], address: str) -> None:
-    """Put a name in the place of the address."""
+    """Put a name in the place of the address, but none that SSH would take for an option, or a file for several words."""
+    if devices.ip_address(address) is None and not _HOST_NAME.fullmatch(address):
+        raise SettingError(f"address_name gives no name of a host for {variables['builder_id']}: {address!r}.")
     variables["builder_address"] = variables["ansible_host"] = address
     variables["builder_known_hosts_line"] = facts.known_hosts_line(
         address, variables["builder_port"], variables["builder_host_key"]

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import Any
 
@@ -18,7 +19,6 @@ UNKNOWN_STATE = "unknown"
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _STATE = re.compile(r"[a-z][a-z0-9_]*")
-_ADDRESS = re.compile(r"[0-9A-Za-z][0-9A-Za-z.:_-]*")
 _URL = re.compile(r"https?://\S+")
 
 
@@ -33,29 +33,53 @@ def read_devices(client: Client, tag: str | None = None, workers: int = 4) -> li
 
 
 def lean(raw: dict[str, Any], url: str = "the API") -> dict[str, Any]:
-    """What is used of a device as the API gives it."""
+    """What is used of a device as the API gives it.
+
+    What a decision hangs on, and every device has, must make sense: a missing state would take the machine's builds away,
+    missing tags would hand builds to a machine that drains. Tags are [] where there are none, so null is no answer.
+    """
     device_id = values.matching(_ID, raw.get("id"))
     if device_id is None:
         raise BadAnswer(f"{url} answered with a device that has no id.", 200, url)
+    state, tags = values.text(raw.get("state")), values.only_texts(raw.get("tags"))
+    _check(state is not None, "state", device_id, raw, url)
+    _check(tags is not None, "tags", device_id, raw, url)
     return {
         "id": device_id,
         "short_id": values.text(raw.get("short_id")) or device_id.partition("-")[0],
         "hostname": values.text(raw.get("hostname")),
-        "state": values.matching(_STATE, (values.text(raw.get("state")) or "").lower()) or UNKNOWN_STATE,
-        "tags": values.texts(raw.get("tags")),
+        "state": values.matching(_STATE, str(state).lower()) or UNKNOWN_STATE,
+        "tags": tags,
         "plan": values.text(values.inner(raw, "plan", "slug")) or values.text(values.inner(raw, "plan", "name")),
         "metro": _code(raw.get("metro")),
         "facility": _code(raw.get("facility")),
         "ipxe_script_url": values.matching(_URL, raw.get("ipxe_script_url")),
-        "always_pxe": raw.get("always_pxe") is True,
         "created_at": values.known_time(raw.get("created_at")),
-        "termination_time": values.known_time(raw.get("termination_time")),
+        "termination_time": _termination(raw, device_id, url),
         "spot": raw.get("spot_instance") is True or raw.get("device_type") == "spot_instance",
         "reservation_id": values.identifier(raw.get("hardware_reservation")),
         "addresses": [
-            _address(item) for item in values.objects(raw.get("ip_addresses")) if values.text(item.get("address"))
+            _address(item, device_id, url)
+            for item in values.objects(raw.get("ip_addresses"))
+            if item.get("address") is not None
         ],
     }
+
+
+def _check(sound: bool, field: str, device_id: str, raw: dict[str, Any], url: str) -> None:
+    if not sound:
+        value = raw.get(field)
+        raise BadAnswer(
+            f"{url} answered with a {field} that makes no sense of the device {device_id}: {value!r}.", 200, url
+        )
+
+
+def _termination(raw: dict[str, Any], device_id: str, url: str) -> str | None:
+    """When the provider ends the machine, or null. A time that cannot be read is not taken for none."""
+    told = raw.get("termination_time")
+    time = values.known_time(told)
+    _check(told is None or time is not None, "termination_time", device_id, raw, url)
+    return time
 
 
 def _code(place: Any) -> str | None:
@@ -63,13 +87,23 @@ def _code(place: Any) -> str | None:
     return code.lower() if code else None
 
 
-def _address(item: dict[str, Any]) -> dict[str, Any]:
+def _address(item: dict[str, Any], device_id: str, url: str) -> dict[str, Any]:
+    address = ip_address(item["address"])
+    _check(address is not None, "address", device_id, item, url)
     return {
-        "address": item["address"],
-        "family": values.integer(item.get("address_family")) or (6 if ":" in item["address"] else 4),
+        "address": address,
+        "family": 6 if ":" in str(address) else 4,
         "public": item.get("public") is True,
         "management": item.get("management") is not False,
     }
+
+
+def ip_address(value: Any) -> str | None:
+    """An IP address in its usual form, or None. SSH would take other words for options, and a zone may hold any of them."""
+    try:
+        return str(ipaddress.ip_address(value)) if isinstance(value, str) and "%" not in value else None
+    except ValueError:
+        return None
 
 
 def address_of(device: dict[str, Any], kind: str) -> str | None:

@@ -35,7 +35,7 @@ def end_of(fleet: str, name: str) -> datetime.datetime:
 
 
 def _hashed(word: str, bits: int) -> int:
-    return int.from_bytes(hashlib.sha256(word.encode()).digest(), "big") % 2**bits
+    return int.from_bytes(hashlib.sha256(word.encode()).digest(), "big") & ((1 << bits) - 1)
 
 
 def marks(fleet: str, name: str) -> list[str]:

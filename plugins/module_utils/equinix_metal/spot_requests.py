@@ -23,19 +23,24 @@ def read_requests(client: Client) -> list[Request]:
     """Every live request of the project, oldest first, with its devices' ids, and their tags where the API gives them."""
     path = f"/projects/{client.settings.project_id}/spot-market-requests"
     raw = client.get(path, {"include": INCLUDE}).get(KEY)
-    if not isinstance(raw, list):
-        raise BadAnswer(f"{client.url(path)} answered without a list named '{KEY}'.", 200, client.url(path))
-    requests = [_whole(client, item) for item in values.objects(raw)]
+    items = values.only_objects(raw)
+    if items is None:
+        raise BadAnswer(f"{client.url(path)} answered without a list of objects named '{KEY}'.", 200, client.url(path))
+    requests = [_whole(client, item) for item in items]
     found = [request for request in requests if request is not None]
     return sorted(found, key=lambda request: (request["created_at"] or "", request["id"]))
 
 
 def read_request(client: Client, request_id: str) -> Request | None:
     """One request; None when there is none."""
+    path = f"/spot-market-requests/{request_id}"
     try:
-        return lean(client.get(f"/spot-market-requests/{request_id}", {"include": INCLUDE}))
+        raw = client.get(path, {"include": INCLUDE})
     except NotFound:
         return None
+    if not isinstance(raw.get("devices"), list):
+        raise BadAnswer(f"{client.url(path)} answered without the list of its devices.", 200, client.url(path))
+    return lean(raw)
 
 
 def _whole(client: Client, raw: dict[str, Any]) -> Request | None:
@@ -50,7 +55,8 @@ def lean(raw: dict[str, Any]) -> Request:
     request_id = values.text(raw.get("id")) or values.identifier(raw.get("href"))
     if request_id is None:
         raise BadAnswer("The API answered with a spot market request that has no id.")
-    machines = values.objects(raw.get("devices"))
+    machines = _machines(raw, request_id)
+    tags = {values.identifier(machine): values.only_texts(machine.get("tags")) for machine in machines}
     return {
         "id": request_id,
         "plan": _plan(raw, machines),
@@ -60,11 +66,18 @@ def lean(raw: dict[str, Any]) -> Request:
         "devices_max": values.integer(raw.get("devices_max")),
         "end_at": values.known_time(raw.get("end_at")),
         "created_at": values.text(raw.get("created_at")),
-        "device_ids": [name for name in (values.identifier(machine) for machine in machines) if name],
-        "tags": {
-            values.identifier(machine): values.texts(machine["tags"]) for machine in machines if "tags" in machine
-        },
+        "device_ids": [values.identifier(machine) for machine in machines],
+        "tags": {device_id: words for device_id, words in tags.items() if words is not None},
     }
+
+
+def _machines(raw: dict[str, Any], request_id: str) -> list[dict[str, Any]]:
+    """A request's devices, each with an id or a link. An answer to a purchase may leave them out."""
+    told = raw.get("devices")
+    machines = values.only_objects([] if told is None else told)
+    if machines is None or not all(values.identifier(machine) for machine in machines):
+        raise BadAnswer(f"The API answered with devices that make no sense of the spot market request {request_id}.")
+    return machines
 
 
 def _plan(raw: dict[str, Any], machines: list[dict[str, Any]]) -> str | None:

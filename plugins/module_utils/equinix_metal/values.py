@@ -43,6 +43,17 @@ def texts(value: Any) -> list[str]:
     return [item for item in value if isinstance(item, str) and item] if isinstance(value, (list, tuple)) else []
 
 
+def only_texts(value: Any) -> list[str] | None:
+    """A list that holds nothing but strings, without the empty ones, or None."""
+    sound = isinstance(value, list) and all(isinstance(item, str) for item in value)
+    return texts(value) if sound else None
+
+
+def only_objects(value: Any) -> list[dict[str, Any]] | None:
+    """A list that holds nothing but objects, or None."""
+    return value if isinstance(value, list) and all(isinstance(item, dict) for item in value) else None
+
+
 def objects(value: Any) -> list[dict[str, Any]]:
     """The objects of a list."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []

@@ -230,6 +230,29 @@ def test_a_machine_whose_events_cannot_be_read_makes_the_reading_incomplete(pars
     assert variables(inventory, IDS[1])["builder_unavailable_reason"] is None
 
 
+@pytest.mark.parametrize("change", [{"state": None}, {"tags": None}, {"termination_time": "soon"}])
+def test_a_machine_that_is_not_told_whole_lists_nothing(parse: Parse, api: Api, change: dict[str, Any]) -> None:
+    api.devices[1].update(change)
+    with pytest.raises(AnsibleParserError, match=f"makes no sense of the device {IDS[1]}"):
+        parse()
+
+
+def test_no_address_is_an_option_of_ssh(parse: Parse, api: Api) -> None:
+    with pytest.raises(AnsibleParserError, match="address_name gives no name of a host"):
+        parse(address_name="'-oProxyCommand=x'")
+    api.devices[1]["ip_addresses"][0]["address"] = "-oProxyCommand=x"
+    with pytest.raises(AnsibleParserError, match="address that makes no sense"):
+        parse()
+
+
+def test_a_machine_that_posts_events_without_an_end_hides_itself_alone(parse: Parse, api: Api) -> None:
+    api.events[IDS[0]] = [{"type": "user.7", "created_at": "2026-11-23T04:00:00Z"}] * 2100 + events()
+    inventory = parse()
+    assert reading(inventory)["count"] == 2
+    assert "more than 2000 events" in variables(inventory)["builder_unavailable_reason"]
+    assert variables(inventory, IDS[1])["builder_unavailable_reason"] is None
+
+
 def test_a_machine_that_went_meanwhile_does_not(parse: Parse, api: Api) -> None:
     api.broken[f"/{IDS[0]}/events"] = (404, b"")
     inventory = parse()

@@ -329,6 +329,34 @@ def test_the_tags_are_looked_up_when_the_list_has_only_links(apply, market, in_m
     assert apply(Linked())["request"]["id"] == ours
 
 
+LISTED = {"id": "r1", "max_bid_price": 1}
+
+
+@pytest.mark.parametrize(
+    "requests",
+    [
+        ["r1"],
+        [None],
+        [{**LISTED, "devices": []}, 7],
+        [{**LISTED, "devices": ["d1"]}],
+        [{**LISTED, "devices": [{"hostname": "x"}]}],
+        [{**LISTED, "devices": {"d1": {}}}],
+        [LISTED],
+        {"r1": LISTED},
+        None,
+    ],
+)
+def test_a_list_of_requests_that_is_not_whole_stops(client_of, in_memory, requests: Any) -> None:
+    class Odd(in_memory.Market):
+        def answer(self, call: Call) -> tuple[int, Any]:
+            assert call.method == "GET"
+            return (200, {"spot_market_requests": requests}) if call.path == in_memory.REQUESTS else (200, LISTED)
+
+    for options in (BID, {**BID, "state": "absent"}):
+        with pytest.raises(errors.BadAnswer):
+            spot_tasks.apply(client_of(Odd()), options, False)
+
+
 def test_two_controllers_at_once_the_oldest_stays(apply, market) -> None:
     class Overtaken:
         """Another controller buys just before our purchase arrives."""
