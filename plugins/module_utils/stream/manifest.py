@@ -15,6 +15,7 @@ from . import limits
 from .errors import ManifestError
 
 SCHEMA = 1
+KERNEL_NAME = "kernel"  # what the boot script calls the kernel
 ROLES = ("kernel", "initrd", "segment")
 DIGEST = re.compile(r"[0-9a-f]{64}")
 IMAGE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._=-]{0,210}")
@@ -73,7 +74,7 @@ def load(text: str) -> dict[str, Any]:
         raise ManifestError(f"the manifest is not JSON: {problem}") from problem
     if not isinstance(document, dict):
         raise ManifestError("the manifest is not a dictionary")
-    if document.get("schema") != SCHEMA or document["schema"] is True:
+    if type(document.get("schema")) is not int or document["schema"] != SCHEMA:  # true and 1.0 are equal to 1
         raise ManifestError(f"the manifest's schema is {document.get('schema')!r}, this version understands {SCHEMA}")
     return document
 
@@ -146,7 +147,11 @@ def _image_entry(item: object, where: str) -> Entry:
         raise ManifestError(f"{where}: name {name!r} is not up to 64 letters, digits, '.', '_' and '-'")
     if not isinstance(role, str) or role not in ROLES:
         raise ManifestError(f"{where} ({name}): role {role!r} is not one of {', '.join(ROLES)}")
+    if name == KERNEL_NAME and role != "kernel":
+        raise ManifestError(f"{where}: a file of role {role} is named {name}, as iPXE calls the kernel itself")
     size = check_size(fields.get("size"), f"{where} ({name})")
+    if size == 0:
+        raise ManifestError(f"{where} ({name}): size 0, and no file of an image is empty")
     digest = check_digest(fields.get("sha256"), f"{where} ({name})")
     return Entry(name, size, digest, pieces=_pieces(fields.get("pieces"), size, f"{where} ({name})"))
 
