@@ -86,6 +86,7 @@ class TreeStore:
         except BlockingIOError as problem:
             self.close()
             raise StreamError(f"another transfer to {self.dest} is under way; wait for its end") from problem
+        self._recover()
 
     def close(self) -> None:
         """Let the next transfer begin."""
@@ -129,6 +130,12 @@ class TreeStore:
         self._tidy()
         self._write_known({entry.name: entry.sha256 for entry in self._manifest.entries})
         return True
+
+    def _recover(self) -> None:
+        """Put the old directory back where an earlier transfer was killed between its two renames."""
+        aside = os.path.join(self._work, "tree.old")
+        if os.path.isdir(aside) and not os.path.lexists(self.dest):
+            atomic_file.rename(aside, self.dest)
 
     def _tidy(self) -> None:
         """Everything that arrived is in place: what was needed on the way is not any more."""

@@ -48,6 +48,12 @@ def test_a_directory_arrives_as_it_is(transfer, folder, tmp_path):
     assert ended.progress.files_sent == 2  # two of the three files are the same
 
 
+def test_an_empty_file_arrives(transfer, folder, tmp_path):
+    (folder / "nothing").write_bytes(b"")
+    assert transfer(folder, tmp_path / "out", "directory").receiver_error is None
+    assert (tmp_path / "out" / "nothing").read_bytes() == b""
+
+
 def test_a_second_run_reads_and_sends_nothing(transfer, folder, tmp_path, monkeypatch):
     transfer(folder, tmp_path / "out", "directory")
     store = store_of(folder, tmp_path / "out")
@@ -119,6 +125,18 @@ def test_without_an_exchange_the_directory_is_replaced_all_the_same(transfer, fo
     (dest / "old").write_bytes(b"old")
     transfer(folder, dest, "directory")
     assert listing(dest) == listing(folder)
+
+
+def test_a_directory_that_was_set_aside_when_its_transfer_was_killed_comes_back(folder, tmp_path):
+    dest = tmp_path / "out"
+    aside = tmp_path / ".out.stream" / "tree.old"
+    aside.mkdir(parents=True)
+    (aside / "old").write_bytes(b"old")
+    store = store_of(folder, dest)
+    store.prepare()
+    store.close()
+    assert (dest / "old").read_bytes() == b"old"
+    assert not aside.exists()
 
 
 def test_nothing_is_left_beside_it_but_what_is_remembered(transfer, folder, tmp_path):
