@@ -15,6 +15,10 @@ description:
   - A machine that cannot be given builds is listed all the same, and C(builder_unavailable_reason) says why.
   - When everything could be read, the variable C(builders_reading) of the group C(all) says so. Ansible goes on without hosts
     when an inventory plugin fails, so whatever writes or deletes by this inventory must look at that variable first.
+    It is null as long as the reading is not complete.
+  - An inventory has one source of builders, since one reading cannot answer for two. A second source is refused, whether the
+    first one failed or not, and so is one beside hosts that are in the group C(builders) already. C(builders_reading) is null
+    then. To build on the machines of several projects, use an inventory for each.
 author:
   - nixmetal.builders contributors (@nixmetal)
 extends_documentation_fragment:
@@ -30,7 +34,7 @@ options:
     choices: [nixmetal.builders.metal_builders]
   fleet:
     description:
-      - List only the machines of this fleet, which carry the tag C(nixmetal-fleet=FLEET).
+      - List only the machines of this fleet, which carry the tag C(nixmetal-fleet=FLEET). Without it, list those of the project.
     type: str
   tags:
     description:
@@ -110,12 +114,19 @@ from ansible.errors import AnsibleParserError
 from ansible.inventory.data import InventoryData
 from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable
 
-from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal import builders, facts, sdk, settings
+from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal import (
+    builders,
+    facts,
+    sdk,
+    settings,
+    spot_bid,
+)
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.client import Client
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.errors import MetalError
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.transport import SdkTransport
 
 GROUP = "builders"
+READING = "builders_reading"
 CONNECTION_OPTIONS = (
     "metal_api_url",
     "metal_auth_token",
@@ -136,6 +147,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
 
     def parse(self, inventory: InventoryData, loader: Any, path: str, cache: bool = True) -> None:
         super().parse(inventory, loader, path, cache)
+        self._announce_alone(inventory, path)
         self._read_config_data(path)
         try:
             checked = settings.from_options(self._connection_options(), os.environ)
@@ -144,6 +156,17 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             self._populate(inventory, reading, choices, checked)
         except MetalError as error:
             raise AnsibleParserError(f"{self.NAME}: {error}") from error
+
+    def _announce_alone(self, inventory: InventoryData, path: str) -> None:
+        """Leave a trace that a failure does not wipe out; where there is one already, no reading counts."""
+        everyone, group = inventory.groups["all"], inventory.groups.get(GROUP)
+        second = READING in everyone.vars or (group is not None and group.get_hosts())
+        inventory.set_variable("all", READING, None)
+        if second:
+            raise AnsibleParserError(
+                f"{self.NAME}: {path} is not the only source of builders: builders_reading was set, or the group {GROUP} had hosts, "
+                "before it was read. One reading cannot answer for two sources, so none counts: use an inventory for each."
+            )
 
     def _connection_options(self) -> dict[str, Any]:
         return {name: self._templated(self.get_option(name)) for name in CONNECTION_OPTIONS}
@@ -163,7 +186,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
 
     def _reading(self, checked: settings.Settings, path: str, cache: bool) -> builders.Reading:
         """From the cache when it may be used and has one, or else from the API. An incomplete one is not kept."""
-        scope = builders.Scope(self._templated(self.get_option("fleet")), tuple(self.get_option("tags")))
+        scope = builders.Scope(self._fleet(), tuple(self.get_option("tags")))
         key = f"{self.get_cache_key(path)}_{builders.fingerprint(checked, scope)}"
         caching = self.get_option("cache")
         if caching and cache and key in self._cache:
@@ -174,6 +197,11 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             self._cache[key] = reading.as_data()
         return reading
 
+    def _fleet(self) -> str | None:
+        """An empty name is a mistake, as of a variable without a value, and must not mean every fleet's machines."""
+        fleet = self._templated(self.get_option("fleet"))
+        return None if fleet is None else spot_bid.check_name(fleet, "fleet")
+
     def _populate(
         self, inventory: InventoryData, reading: builders.Reading, choices: facts.Choices, checked: settings.Settings
     ) -> None:
@@ -182,7 +210,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             self._add_host(inventory, machine, choices)
         if reading.complete:
             told = builders.announcement(reading, f"{self.NAME.rpartition('.')[2]} {checked.url}", checked.project_id)
-            inventory.set_variable("all", "builders_reading", told)
+            inventory.set_variable("all", READING, told)
         for problem in reading.problems:
             self.display.warning(
                 f"{self.NAME}: {problem}. This reading is not complete, so builders_reading is not set."

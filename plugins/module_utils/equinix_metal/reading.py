@@ -46,7 +46,7 @@ def read(
     It is complete when every machine could be read; `problems` tells which could not.
     """
     started = values.stamp(now())
-    wanted = [ownership.FLEET_TAG + fleet] if fleet else []
+    wanted = [] if fleet is None else [ownership.FLEET_TAG + fleet]
     wanted += tags
     found = devices.read_devices(client, tag=wanted[0] if wanted else None, workers=workers)
     chosen = [device for device in found if set(wanted) <= set(device["tags"])]

@@ -130,11 +130,11 @@ def parse(api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Parse:
     for name in ("METAL_API_URL", "METAL_AUTH_TOKEN", "METAL_PROJECT_ID"):
         monkeypatch.delenv(name, raising=False)
 
-    def run(use_cache: bool = True, **options: Any) -> InventoryData:
+    def run(use_cache: bool = True, into: InventoryData | None = None, **options: Any) -> InventoryData:
         path = tmp_path / "metal_builders.yml"
         settings = {"metal_api_url": api.url, "metal_auth_token": TOKEN, "project_id": PROJECT, "metal_api_tries": 1}
         path.write_text(yaml.safe_dump({"plugin": NAME, **settings, **options}), encoding="utf-8")
-        inventory, plugin = InventoryData(), inventory_loader.get(NAME)
+        inventory, plugin = into or InventoryData(), inventory_loader.get(NAME)
         assert plugin.verify_file(str(path))
         plugin.parse(inventory, DataLoader(), str(path), use_cache)
         if options.get("cache"):
@@ -179,6 +179,41 @@ def test_a_complete_reading_says_so(parse: Parse, api: Api) -> None:
     told = reading(parse())
     check_contract("builders-reading", told)
     assert (told["count"], told["project"], told["source"]) == (2, PROJECT, f"metal_builders {api.url}")
+
+
+@pytest.mark.parametrize("first", ["good", "empty", "failing"])
+@pytest.mark.parametrize("second", ["good", "failing"])
+def test_of_two_sources_no_reading_counts(parse: Parse, api: Api, first: str, second: str) -> None:
+    inventory = InventoryData()
+    if first == "failing":
+        with pytest.raises(AnsibleParserError, match="Invalid authentication token"):
+            parse(into=inventory, metal_auth_token="wrong-token")
+    else:
+        parse(into=inventory, **({"fleet": "nobodys"} if first == "empty" else {}))
+        assert reading(inventory) is not None
+    with pytest.raises(AnsibleParserError, match="is not the only source of builders"):
+        parse(into=inventory, **({"metal_auth_token": "wrong-token"} if second == "failing" else {}))
+    assert reading(inventory) is None
+
+
+def test_hosts_that_others_put_among_the_builders_are_refused(parse: Parse) -> None:
+    inventory = InventoryData()
+    inventory.add_group("builders")
+    inventory.add_group("more")
+    inventory.add_child("builders", "more")
+    parse(into=inventory)
+    inventory = InventoryData()
+    inventory.add_group("builders")
+    inventory.add_host("by-hand", group="builders")
+    with pytest.raises(AnsibleParserError, match="group builders had hosts"):
+        parse(into=inventory)
+    assert reading(inventory) is None
+
+
+@pytest.mark.parametrize("fleet", ["", "Lab", "{{ '' }}"])
+def test_an_empty_fleet_is_a_mistake_and_not_the_whole_project(parse: Parse, fleet: str) -> None:
+    with pytest.raises(AnsibleParserError, match="fleet must be"):
+        parse(fleet=fleet)
 
 
 def test_no_machines_is_a_complete_reading(parse: Parse, api: Api) -> None:
