@@ -37,6 +37,7 @@ def run(host: Path, *options: str, **variables: Any) -> tuple[int, dict[str, int
         "__nix_host_database": str(host / "database"),
         "nix_host_conf": str(host / "etc/nix.conf"),
         "nix_host_build_users_group": "no-such-group",
+        "__nix_host_default_group": "no-group-either",
         "nix_host_install": False,
         **variables,
     }
@@ -84,7 +85,6 @@ def test_settings_are_foretold_written_once_and_changed(host: Path) -> None:
         "sandbox = false",
         "substituters =",
         "system-features = kvm benchmark",
-        "trusted-users = root",
         "# END nixmetal.builders.nix_host",
     ]
     assert (host / "database").read_text() == "local\n"
@@ -100,3 +100,32 @@ def test_settings_are_foretold_written_once_and_changed(host: Path) -> None:
     assert "max-jobs = 8\n" in text
     assert "trusted-users = root @wheel\n" in text
     assert "sandbox" not in text
+
+
+def test_a_host_that_has_its_users_and_its_group_keeps_them(host: Path) -> None:
+    with_nix(host)
+    conf = host / "etc/nix.conf"
+    conf.parent.mkdir()
+    # A group that every host has stands for one of build users with another name.
+    own = "trusted-users = root @wheel\nbuild-users-group = no-such\nbuild-users-group = daemon\n"
+    conf.write_text(own)
+    (host / "database").touch()
+
+    code, counts, output = run(host)
+    assert (code, counts["changed"], conf.read_text()) == (0, 0, own), output
+
+    # A block of before does not speak for the host.
+    block = "# BEGIN nixmetal.builders.nix_host\n{}# END nixmetal.builders.nix_host\n"
+    conf.write_text(own + block.format("build-users-group =\ntrusted-users = root\n"))
+    code, counts, output = run(host, nix_host_settings={"cores": 1})
+    assert (code, counts["changed"]) == (0, 1), output
+    assert conf.read_text() == own + block.format("cores = 1\n")
+
+
+def test_a_group_that_does_not_exist_gives_way(host: Path) -> None:
+    with_nix(host)
+    for _ in range(2):
+        code, counts, output = run(host, nix_host_build_users_group="daemon")
+        assert code == 0, output
+        assert "build-users-group = daemon\n" in (host / "etc/nix.conf").read_text()
+    assert counts["changed"] == 0
