@@ -15,9 +15,8 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 os.environ["ANSIBLE_CONFIG"] = str(CHECKOUT / "ansible.cfg")
 os.environ.setdefault("ANSIBLE_LOCAL_TEMP", str(CHECKOUT / ".cache" / "ansible-tmp"))
 
+from ansible.plugins.loader import init_plugin_loader  # noqa: E402  (reads the environment set above)
 
-def pytest_configure() -> None:
-    """Installs Ansible's own importer, so that plugins, fragments and redirects are found as in a real run."""
-    from ansible.plugins.loader import init_plugin_loader
-
-    init_plugin_loader([str(CHECKOUT / ".collections")])
+# Ansible's own importer, so that plugins, fragments and redirects are found as in a real run. It stands as soon as this file
+# is read: the conftest.py of a directory below is read next, and may import the collection at its top.
+init_plugin_loader([str(CHECKOUT / ".collections")])
