@@ -50,7 +50,7 @@ class Launch:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.collection = root / "ansible_collections" / "nixmetal" / "builders"
-        for folder in ("docs/contracts", "meta", "playbooks", "plugins", "roles/spot_fleet"):
+        for folder in ("docs/contracts", "meta", "playbooks", "plugins", "roles/builders_reading", "roles/spot_fleet"):
             shutil.copytree(CHECKOUT / folder, self.collection / folder)
         shutil.copy(CHECKOUT / "galaxy.yml", self.collection)
         shutil.copytree(HERE / "invented", self.collection / "roles" / "invented")
@@ -95,6 +95,13 @@ def changed(result: subprocess.CompletedProcess[str]) -> int:
 
 def message(result: subprocess.CompletedProcess[str]) -> str:
     return " ".join((result.stdout + result.stderr).replace("''", "'").split())
+
+
+def test_limit_that_leaves_out_the_controller_fails(launch: Launch) -> None:
+    result = launch.run("--limit", "elsewhere")
+    assert result.returncode != 0
+    assert "--limit elsewhere leaves out localhost" in message(result)
+    assert not launch.calls.exists()
 
 
 def test_check_then_launch_then_nothing_to_do(launch: Launch) -> None:
