@@ -87,6 +87,24 @@ def test_machines_file_holds_both_machines_of_one_hostname(fleet: Any) -> None:
     assert changed(fleet.play("machines"), "coordinator") == 0
 
 
+@pytest.mark.parametrize("playbook", ["machines", "verify_builders"])
+def test_limit_that_leaves_out_the_coordinators_fails(fleet: Any, playbook: str) -> None:
+    result = fleet.play(playbook, "--limit", "builders")
+    assert result.returncode != 0
+    assert "--limit builders leaves out the whole group nix_coordinators" in said(result)
+    assert "unreachable=1" not in result.stdout
+
+
+def test_check_mode_claims_nothing_about_machines_it_did_not_ask(fleet: Any) -> None:
+    # A text as -e gives it; the machines of this cloud answer nobody.
+    result = fleet.play(
+        "verify_builders", "--check", builder_verify_ssh_key="/key", builders_reading_max_age_seconds="60"
+    )
+    assert changed(result, "coordinator") == 0
+    assert "not asked: check mode (" in result.stdout
+    assert "boot_id" not in result.stdout
+
+
 @pytest.mark.parametrize("path", ["*", "*/events"])
 def test_failing_api_leaves_the_machines_file(fleet: Any, path: str) -> None:
     before = fleet.machines.read_text(encoding="utf-8")
