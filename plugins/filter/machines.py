@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Filters between builder facts and the files that Nix, Hydra and OpenSSH read."""
+"""Filters between builder facts and the files that Nix and Hydra read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from typing import Any
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.errors import FleetError
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.facts import facts_of
-from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.known_hosts import known_hosts_lines
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.machines import machines_plan
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.machines_hydra import parse_hydra_machines
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.machines_nix import parse_nix_machines
@@ -36,10 +35,6 @@ def nix_machines_parse(text: str, parser: str = "nix") -> list[dict[str, Any]]:
     ]
 
 
-def known_hosts(hosts: Hosts) -> list[str]:
-    return known_hosts_lines(facts_of(host) for host in hosts)
-
-
 def builders_reading_problems(reading: Mapping[str, Any] | None, hosts: int, max_age: float = 0) -> list[str]:
     return reading_problems(reading, hosts, max_age, datetime.now(UTC))
 
@@ -52,5 +47,4 @@ class FilterModule:
             "builders_reading_problems": for_operators(builders_reading_problems),
             "nix_machines_plan": for_operators(nix_machines_plan),
             "nix_machines_parse": for_operators(nix_machines_parse),
-            "known_hosts_lines": for_operators(known_hosts),
         }
