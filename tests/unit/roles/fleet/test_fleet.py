@@ -136,3 +136,15 @@ def test_draining_machine_leaves_the_file_and_the_last_one_may(fleet: Any) -> No
         result = fleet.play("machines")
         assert f"{device['id']}: draining" in result.stdout
         assert len(parse_nix_machines(fleet.machines.read_text(encoding="utf-8"))) == left
+
+
+def test_renaming_a_bid_does_not_pass_the_ceiling(fleet: Any) -> None:
+    """The market is above the bid, so no machine's tags tell whose the old request is."""
+    cheap = {**fleet.settings("")["spot_fleet_bids"][0], "name": "cheap", "max_bid_usd_per_hour": 0.01}
+    settings = {"spot_fleet_name": "renamed", "spot_fleet_ceiling_usd_per_hour": 0.03}
+    assert changed(fleet.play("launch_spot", **settings, spot_fleet_bids=[cheap]), "localhost") == 1
+    made = fleet.requests_made()
+    result = fleet.play("launch_spot", **settings, spot_fleet_bids=[{**cheap, "name": "cheaper"}])
+    assert result.returncode != 0
+    assert "live requests that are no longer declared (" in said(result)
+    assert fleet.requests_made() == made
