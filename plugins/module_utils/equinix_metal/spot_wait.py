@@ -65,6 +65,10 @@ def wait_for_devices(
         ) from late
     except WaitFailed as failed:
         raise MetalError(f"Waiting for the machines of the request {request_id}: {failed}.") from failed
+    except MetalError as error:
+        raise MetalError(
+            f"The request {request_id} is live and may cost money; waiting for its machines failed: {error}"
+        ) from error
 
 
 def _told(seen: Seen) -> str:

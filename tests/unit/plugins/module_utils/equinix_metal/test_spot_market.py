@@ -426,6 +426,17 @@ def test_a_failed_machine_ends_the_wait_at_once(apply, market, sleeper) -> None:
     assert sleeper.slept == []
 
 
+def test_an_error_while_waiting_names_what_was_bought(apply, market) -> None:
+    class Breaking:
+        def send(self, call: Call) -> Any:
+            if call.path.startswith("/spot-market-requests/"):
+                return Answer(403, b'{"errors": ["No."]}', {})
+            return market.send(call)
+
+    with pytest.raises(errors.MetalError, match=r"The request r0001 is live and may cost money.*403: No\."):
+        apply(Breaking(), wait=True)
+
+
 def test_partial_fulfilment_is_reported_and_too_little_fails(apply, market) -> None:
     apply(devices_min=1)
     market.fill("r0001", OURS)
