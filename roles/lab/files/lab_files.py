@@ -37,16 +37,23 @@ def write_file(path: Path, content: str, mode: int, owner: int = 0) -> bool:
     return True
 
 
+def size(path: Path) -> int:
+    return path.stat().st_size
+
+
 def copy_directory(source: Path, target: Path) -> bool:
     """Make the target hold exactly the source's files, which never change once they have their name."""
     wanted = {path.name: path for path in source.iterdir() if path.is_file()}
     target.mkdir(parents=True, exist_ok=True)
     present = {path.name: path for path in target.iterdir()}
-    missing, surplus = wanted.keys() - present.keys(), present.keys() - wanted.keys()
+    surplus = present.keys() - wanted.keys()
+    missing = {name for name in wanted if name not in present or size(wanted[name]) != size(present[name])}
     for name in surplus:
         present[name].unlink()
     for name in missing:
-        shutil.copy2(wanted[name], target / name)
+        part = target / f".{name}.part"
+        shutil.copy2(wanted[name], part)
+        part.rename(target / name)
     return bool(missing or surplus)
 
 

@@ -51,6 +51,10 @@ def start_time(pid: int) -> int | None:
     return None if fields[0] in ("Z", "X") else int(fields[19])
 
 
+def identity(pid: int) -> dict[str, Any]:
+    return {"pid": pid, "start_time": start_time(pid), "boot_id": boot_id()}
+
+
 def fingerprint(command: list[str], extra: str) -> str:
     return hashlib.sha256("\0".join([*command, extra]).encode()).hexdigest()
 
@@ -97,7 +101,7 @@ def stop(path: Path) -> bool:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(record["pid"], sign)
             wait_gone(record, seconds)
-    path.unlink()
+    path.unlink(missing_ok=True)
     return ended
 
 
@@ -134,8 +138,9 @@ def start(path: Path, log: Path, command: list[str], order: Order) -> bool:
     stop(path)
     offset = log.stat().st_size if log.exists() else 0
     process = launch(command, log)
-    identity = {"pid": process.pid, "start_time": start_time(process.pid), "boot_id": boot_id()}
-    write_record(path, {**identity, "fingerprint": mark, "stop_seconds": order.stop_seconds, "command": command})
+    write_record(
+        path, {**identity(process.pid), "fingerprint": mark, "stop_seconds": order.stop_seconds, "command": command}
+    )
     if trouble := wait_ready(process, log, offset, order):
         stop(path)
         sys.exit(f"{path.stem} {trouble}. The end of {log}:\n{tail(log, offset)}")

@@ -44,6 +44,9 @@ def test_a_directory_holds_what_its_source_holds(tmp_path: Path, owned_by_me: No
     (source / "nix_1_amd64.deb").rename(source / "nix_2_amd64.deb")
     assert write_files(tmp_path / "root", entries) == ["srv/packages"]
     assert os.listdir(tmp_path / "root/srv/packages") == ["nix_2_amd64.deb"]
+    (tmp_path / "root/srv/packages/nix_2_amd64.deb").write_text("")
+    assert write_files(tmp_path / "root", entries) == ["srv/packages"], "a file that was cut short is copied again"
+    assert (tmp_path / "root/srv/packages/nix_2_amd64.deb").read_text() == "one"
 
 
 def test_keys_are_made_once_and_known(tmp_path: Path, owned_by_me: None) -> None:
