@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Lays and removes the network of a lab: namespaces, a bridge in the cloud's, and one interface in the machine's own.
 
-The interface in the machine's own namespace carries the lab's directory as its alias: by it a lab tells its own
-namespaces from those of another lab that was given the same name, and touches nothing else.
+The interface in the machine's own namespace, and `lo` in every namespace, carry the lab's directory as their alias: by
+it a lab tells its own from those of another lab that was given the same name, and touches nothing else. A link is set
+up last: one that is not up was left by an interrupted run, and is made anew.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +83,13 @@ def owner(network: Network) -> str | None:
     return None if link is None else str(link.get("ifalias", "somebody else"))
 
 
+def is_foreign(network: Network, namespace: str) -> bool:
+    """Another lab's alias, or no alias and yet something in it: ours gets its alias before anything else."""
+    there = links(namespace)
+    holder = there.get("lo", {}).get("ifalias")
+    return holder != network.directory if holder else bool(there.keys() - {"lo"})
+
+
 def refuse_foreign(network: Network) -> None:
     holder = owner(network)
     if holder == network.directory and network.namespace("cloud") not in present_namespaces(network):
@@ -91,6 +100,8 @@ def refuse_foreign(network: Network) -> None:
             f"lab_name: the interface {network.interface} belongs to {holder}, not to the lab in {network.directory}. "
             "Choose another lab_name, or take that lab down first."
         )
+    if holder is None and (foreign := sorted(filter(partial(is_foreign, network), present_namespaces(network)))):
+        sys.exit(f"lab_name: {', '.join(foreign)} is not of the lab in {network.directory}. Choose another lab_name.")
 
 
 def overlapping(network: Network, routes: list[dict[str, Any]]) -> list[str]:
@@ -117,10 +128,28 @@ def refuse_overlap(network: Network) -> None:
 def namespace_commands(network: Network, present: set[str]) -> list[list[str]]:
     commands = []
     for namespace in network.namespaces:
-        if namespace not in present:
+        lo = links(namespace).get("lo") if namespace in present else None
+        if lo is None:
+            # A name without a namespace behind it is what an interrupted `ip netns` leaves.
+            commands += [["ip", "netns", "delete", namespace]] if namespace in present else []
             commands.append(["ip", "netns", "add", namespace])
+        if lo is None or not is_up(lo):
+            commands.append(["ip", "-n", namespace, "link", "set", "lo", "alias", network.directory])
             commands.append(["ip", "-n", namespace, "link", "set", "lo", "up"])
     return commands
+
+
+def is_up(link: dict[str, Any]) -> bool:
+    return "UP" in link["flags"]
+
+
+def is_port(link: dict[str, Any] | None) -> bool:
+    return link is not None and is_up(link) and link.get("master") == BRIDGE
+
+
+def delete_commands(network: Network, cloud: dict[str, Any], link: str) -> list[list[str]]:
+    """Its other end goes with it."""
+    return [["ip", "-n", network.namespace("cloud"), "link", "delete", link]] if link in cloud else []
 
 
 def bridge_commands(network: Network) -> list[list[str]]:
@@ -143,45 +172,42 @@ def host_commands(network: Network, host: str) -> list[list[str]]:
 
 
 def controller_commands(network: Network) -> list[list[str]]:
-    cloud, port = network.namespace("cloud"), "controller"
+    """The interface comes into the machine's own namespace with its alias on, so that it is never nobody's."""
+    cloud, interface, port = ["ip", "-n", network.namespace("cloud")], network.interface, "controller"
     return [
-        [
-            "ip",
-            "-n",
-            cloud,
-            "link",
-            "add",
-            port,
-            "type",
-            "veth",
-            "peer",
-            "name",
-            network.interface,
-            "netns",
-            str(os.getpid()),
-        ],
-        ["ip", "link", "set", network.interface, "alias", network.directory],
-        ["ip", "address", "add", network.with_prefix(network.controller), "dev", network.interface],
-        ["ip", "link", "set", network.interface, "up"],
-        ["ip", "-n", cloud, "link", "set", port, "master", BRIDGE, "up"],
+        [*cloud, "link", "add", port, "type", "veth", "peer", "name", interface],
+        [*cloud, "link", "set", interface, "alias", network.directory],
+        [*cloud, "link", "set", interface, "netns", str(os.getpid())],
+        ["ip", "address", "add", network.with_prefix(network.controller), "dev", interface],
+        ["ip", "link", "set", interface, "up"],
+        [*cloud, "link", "set", port, "master", BRIDGE, "up"],
     ]
+
+
+def link_commands(network: Network) -> list[list[str]]:
+    """What is missing, or was left half made: each link is set up by the last of its commands."""
+    commands, cloud = [], links(network.namespace("cloud"))
+    bridge = cloud.get(BRIDGE)
+    if bridge is None or not is_up(bridge):
+        commands += delete_commands(network, cloud, BRIDGE) + bridge_commands(network)
+    for host in network.hosts:
+        if commands or not is_port(cloud.get(f"host-{host}")):
+            commands += delete_commands(network, cloud, f"host-{host}") + host_commands(network, host)
+    if commands or not is_port(cloud.get("controller")) or owner(network) is None:
+        commands += delete_commands(network, cloud, "controller") + controller_commands(network)
+    return commands
 
 
 def up(network: Network) -> bool:
     refuse_foreign(network)
     refuse_overlap(network)
-    commands = namespace_commands(network, present_namespaces(network))
-    cloud = links(network.namespace("cloud"))
-    if BRIDGE not in cloud:
-        commands += bridge_commands(network)
-    for host in network.hosts:
-        if f"host-{host}" not in cloud:
-            commands += host_commands(network, host)
-    if owner(network) is None:
-        commands += controller_commands(network)
+    namespaces = namespace_commands(network, present_namespaces(network))
+    for command in namespaces:
+        run(*command)
+    commands = link_commands(network)
     for command in commands:
         run(*command)
-    return bool(commands)
+    return bool(namespaces or commands)
 
 
 def pids(namespace: str) -> list[int]:
@@ -204,13 +230,14 @@ def end_processes(namespace: str) -> None:
 
 
 def down(network: Network) -> bool:
+    """The interface outlives what it proves to be ours, all but the cloud's namespace, where its other end is."""
     refuse_foreign(network)
-    present = sorted(present_namespaces(network))
+    present = [name for name in reversed(network.namespaces) if name in present_namespaces(network)]
     for namespace in present:
-        end_processes(namespace)
-    if owner(network) is not None:
-        run("ip", "link", "delete", network.interface)
-    for namespace in present:
+        if "lo" in links(namespace):
+            end_processes(namespace)
+        if namespace == network.namespace("cloud") and owner(network) is not None:
+            run("ip", "link", "delete", network.interface)
         run("ip", "netns", "delete", namespace)
     return bool(present)
 

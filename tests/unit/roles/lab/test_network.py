@@ -6,9 +6,16 @@
 from __future__ import annotations
 
 import ipaddress
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[4]
 
 if TYPE_CHECKING:
     from lab_network import Network
@@ -69,9 +76,10 @@ def test_the_same_lab_in_a_container_is_another_lab(network: Network, monkeypatc
         lab_network.refuse_foreign(network)
 
 
-def test_only_missing_namespaces_are_made(network: Network) -> None:
+def test_only_missing_namespaces_are_made(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     import lab_network
 
+    monkeypatch.setattr(lab_network, "query", lambda *_: [{"ifname": "lo", "flags": ["UP"]}])
     assert lab_network.namespace_commands(network, {"nm-lab-cloud", "nm-lab-web"}) == []
     made = lab_network.namespace_commands(network, {"nm-lab-cloud"})
     assert made[0] == ["ip", "netns", "add", "nm-lab-web"]
@@ -79,3 +87,17 @@ def test_only_missing_namespaces_are_made(network: Network) -> None:
 
 def test_an_interface_name_fits_the_kernel(network: Network) -> None:
     assert len(network.interface.replace("lab", "x" * 8)) <= 15
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="namespaces of one's own need root")
+def test_an_interrupted_run_is_made_good_by_the_next() -> None:
+    """Cut before each of its commands, in namespaces of its own."""
+    command = ["unshare", "--net", "--mount", "--propagation", "private", sys.executable]
+    env = {**os.environ, "PYTHONPATH": str(CHECKOUT / "roles/lab/files")}
+    program = str(Path(__file__).with_name("network_cuts.py"))
+    done = subprocess.run([*command, program], env=env, check=False, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    cuts = json.loads(done.stdout)
+    assert len(cuts["up"]) > 15
+    assert len(cuts["down"]) > 3
+    assert all(cuts["up"] + cuts["down"]), cuts
