@@ -21,6 +21,7 @@ _log = logging.getLogger(__name__)
 # 3137980459 user class: iPXE          3137980459 DHCPACK(br0) 10.99.7.101 52:54:00:aa:bb:01 hydra
 _LINE = re.compile(r"(?P<transaction>\d+) (?P<what>user class: iPXE|DHCPACK\(\S+\) \S+ (?P<mac>[0-9a-f:]{17}))")
 _REMEMBERED = 256
+_START_SECONDS = 10.0
 
 
 class BootWatcher:
@@ -133,7 +134,10 @@ class DhcpServer:
         self._process = process
         started: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
         self._reader = asyncio.create_task(self._follow(process, started))
-        complaint = await started
+        try:
+            complaint = await asyncio.wait_for(started, _START_SECONDS)
+        except TimeoutError:
+            complaint = f"it bound no socket within {_START_SECONDS:.0f} seconds"
         if complaint is not None:
             raise SettingsError(f"qemu.dnsmasq: {self._settings.qemu.dnsmasq} did not start: {complaint}")
 
