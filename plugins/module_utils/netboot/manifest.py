@@ -69,11 +69,10 @@ def check_manifest(document: object, origin: str) -> Manifest:
     """A manifest from a parsed document; what is wrong in it is named."""
     if not isinstance(document, dict):
         raise NetbootError(f"{origin}: a manifest is a dictionary.")
+    schema = document.get("schema")
     # JSON's true and 1.0 are equal to 1 in Python.
-    if type(document.get("schema")) is not int or document["schema"] != SCHEMA:
-        raise NetbootError(
-            f"{origin}: schema is {document.get('schema')!r}, this version of the collection publishes schema {SCHEMA}."
-        )
+    if isinstance(schema, (bool, float)) or schema != SCHEMA:
+        raise NetbootError(f"{origin}: schema is {schema!r}, this version of the collection publishes schema {SCHEMA}.")
     image = {key: value for key, value in document.items() if key != "release"}
     try:
         return Manifest(

@@ -74,8 +74,9 @@ def load(text: str) -> dict[str, Any]:
         raise ManifestError(f"the manifest is not JSON: {problem}") from problem
     if not isinstance(document, dict):
         raise ManifestError("the manifest is not a dictionary")
-    if type(document.get("schema")) is not int or document["schema"] != SCHEMA:  # true and 1.0 are equal to 1
-        raise ManifestError(f"the manifest's schema is {document.get('schema')!r}, this version understands {SCHEMA}")
+    schema = document.get("schema")
+    if isinstance(schema, (bool, float)) or schema != SCHEMA:  # true and 1.0 are equal to 1
+        raise ManifestError(f"the manifest's schema is {schema!r}, this version understands {SCHEMA}")
     return document
 
 

@@ -124,7 +124,7 @@ def test_a_host_that_has_its_users_and_its_group_keeps_them(host: Path) -> None:
 
 def test_a_group_that_does_not_exist_gives_way(host: Path) -> None:
     with_nix(host)
-    for _ in range(2):
+    for _run in range(2):
         code, counts, output = run(host, nix_host_build_users_group="daemon")
         assert code == 0, output
         assert "build-users-group = daemon\n" in (host / "etc/nix.conf").read_text()
