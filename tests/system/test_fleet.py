@@ -137,7 +137,7 @@ def test_an_administrator_logs_in_by_the_published_host_key(lab: Lab, machines: 
     for machine in machines:
         assert machine["builder_boot_id"] in said.output
     # A connection that is open already would not be checked again.
-    anew = {"builder_host_key": STRANGERS_KEY, "ansible_ssh_args": "-o ControlPath=none"}
+    anew = {"builder_known_hosts_line": f"* {STRANGERS_KEY}", "ansible_ssh_args": "-o ControlPath=none"}
     lab.adhoc("builders", "raw", "true", **anew).refused("ost key verification failed")
 
 
