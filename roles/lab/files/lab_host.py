@@ -34,7 +34,7 @@ def renew_root(root: Path, made_of: Path, base: Path, base_key: str) -> None:
     if root.exists():
         shutil.rmtree(root)
     subprocess.run(["cp", "--archive", "--reflink=auto", str(base), str(root)], check=True)
-    (root / "root/.ssh").mkdir(mode=0o700)
+    (root / "root/.ssh").mkdir(mode=0o700, exist_ok=True)
     write_file(made_of, f"{base_key}\n", 0o644)
 
 
