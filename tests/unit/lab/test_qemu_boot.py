@@ -33,6 +33,12 @@ echo nixmetal-test runs on ${{uuid}} at ${{net0/ip}}
 imgfetch http://{ADDRESS}:8080/metadata
 sleep 3600
 """
+ORDER = {
+    "plan": "c3.small.x86",
+    "metro": "am",
+    "operating_system": "custom_ipxe",
+    "ipxe_script_url": f"http://{ADDRESS}:8080/userdata",
+}
 TOOLS = ("ip", "dnsmasq", "qemu-system-x86_64", "setpriv", "curl")
 missing = [tool for tool in TOOLS if not shutil.which(tool)]
 pytestmark = [
@@ -116,13 +122,7 @@ def taps(name: str) -> list[str]:
 def test_a_machine_boots_its_script_and_leaves_nothing_behind(namespace, tmp_path):
     call = Client(namespace)
     with running(tmp_path, in_namespace(namespace), **settings()) as emulator:
-        order = {
-            "plan": "c3.small.x86",
-            "metro": "am",
-            "operating_system": "custom_ipxe",
-            "ipxe_script_url": f"http://{ADDRESS}:8080/userdata",
-            "userdata": SCRIPT,
-        }
+        order = ORDER | {"userdata": SCRIPT}
         device = call("POST", f"/metal/v1/projects/{PROJECT}/devices", order)
         wait_for("the DHCP event", lambda: call.boots(device["id"]) == 1, 120)
         console = f"/lab/machines/{device['id']}/console"
@@ -169,6 +169,33 @@ def test_a_machine_boots_its_script_and_leaves_nothing_behind(namespace, tmp_pat
         assert not processes_in(namespace)
         assert not taps(namespace)
     assert time.monotonic() - started < 60
+
+
+def on_broken_kvm(acceleration: str) -> dict[str, object]:
+    return settings() | {"qemu": {"acceleration": acceleration, "binary": str(Path(__file__).parent / "broken_kvm.py")}}
+
+
+def test_a_machine_on_which_kvm_breaks_down_goes_on_in_software_emulation(namespace, tmp_path):
+    call = Client(namespace)
+    with running(tmp_path, in_namespace(namespace), **on_broken_kvm("auto")):
+        device = call("POST", f"/metal/v1/projects/{PROJECT}/devices", ORDER)
+
+        def qemu():
+            return [line for line in processes_in(namespace) if "broken_kvm.py" in line]
+
+        wait_for("a machine on KVM", lambda: [line for line in qemu() if " kvm " in line], 30)
+        wait_for("the same machine without", lambda: [line for line in qemu() if "tcg" in line], 30)
+        assert len(qemu()) == 1
+        assert call("GET", f"/devices/{device['id']}")["state"] == "provisioning"
+
+
+def test_where_only_kvm_is_wanted_its_breakdown_is_told(namespace, tmp_path):
+    call = Client(namespace)
+    with running(tmp_path, in_namespace(namespace), **on_broken_kvm("kvm")):
+        device = call("POST", f"/metal/v1/projects/{PROJECT}/devices", ORDER)
+        wait_for("the failure", lambda: call("GET", f"/devices/{device['id']}")["state"] == "failed", 30)
+        events = call("GET", f"/devices/{device['id']}/events?per_page=100")["events"]
+        assert any("set qemu.acceleration to tcg or auto" in event["body"] for event in events)
 
 
 def test_a_missing_bridge_names_the_setting(namespace, tmp_path):

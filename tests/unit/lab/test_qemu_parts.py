@@ -10,6 +10,7 @@ import asyncio
 import pytest
 
 from metal_lab.backends.qemu import qmp
+from metal_lab.backends.qemu.acceleration import Accelerator
 from metal_lab.backends.qemu.dhcp import BootWatcher, host_line, option_line
 from metal_lab.backends.qemu.machine import Hardware, command_line
 from metal_lab.backends.qemu.network import tap_name
@@ -73,7 +74,8 @@ def test_dnsmasq_is_told_address_and_script():
 
 def test_the_command_line_names_plan_network_and_metadata():
     plan = PlanSettings(slug="c3.medium.x86", on_demand_price=1, cores=2)
-    hardware = Hardware(QemuSettings(extra_arguments=("-s",)), ["-accel", "tcg"], "http://10.213.77.2:8080/metadata")
+    settings = QemuSettings(extra_arguments=("-s",))
+    hardware = Hardware(settings, Accelerator(settings, kvm=False), "http://10.213.77.2:8080/metadata")
     words = command_line(device(), plan, hardware)
     text = " ".join(words)
     assert f"tap,id=net,ifname={tap_name(device())},script=no,downscript=no" in words

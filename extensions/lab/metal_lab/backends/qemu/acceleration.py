@@ -16,14 +16,36 @@ _log = logging.getLogger(__name__)
 _PATIENCE = 10.0
 
 
-async def choose(settings: QemuSettings) -> list[str]:
-    """QEMU arguments for the accelerator and the processor."""
-    if settings.acceleration != "tcg" and await kvm_runs(settings.binary):
-        return ["-accel", "kvm", "-cpu", "host"]
-    if settings.acceleration == "kvm":
+class Accelerator:
+    """What runs the machines' processors; KVM can be given up while machines run."""
+
+    def __init__(self, settings: QemuSettings, *, kvm: bool) -> None:
+        self._settings = settings
+        self.kvm = kvm
+
+    @property
+    def arguments(self) -> list[str]:
+        """QEMU arguments for the accelerator and the processor."""
+        if self.kvm:
+            return ["-accel", "kvm", "-cpu", "host"]
+        return ["-accel", f"tcg,thread=multi,tb-size={self._settings.tb_size_mb}", "-cpu", "max"]
+
+    def give_up_kvm(self) -> bool:
+        """Let machines that start from now on be emulated, unless the settings insist on KVM."""
+        if self._settings.acceleration == "kvm":
+            return False
+        self.kvm = False
+        return True
+
+
+async def choose(settings: QemuSettings) -> Accelerator:
+    """What the settings ask for; with `auto` what a first trial allows."""
+    kvm = settings.acceleration != "tcg" and await kvm_runs(settings.binary)
+    if settings.acceleration == "kvm" and not kvm:
         raise SettingsError("qemu.acceleration: kvm does not work on this machine; say tcg or auto")
-    _log.info("KVM does not work here: machines run in software emulation")
-    return ["-accel", f"tcg,thread=multi,tb-size={settings.tb_size_mb}", "-cpu", "max"]
+    if not kvm:
+        _log.info("machines run in software emulation: KVM does not work here, or is not wanted")
+    return Accelerator(settings, kvm=kvm)
 
 
 async def kvm_runs(binary: str) -> bool:

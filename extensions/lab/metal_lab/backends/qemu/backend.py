@@ -26,6 +26,8 @@ from metal_lab.core.settings import Settings, SettingsError
 
 _log = logging.getLogger(__name__)
 _DHCP_PAUSE = 5.0
+# Between two looks at the processors of machines that run on KVM.
+_LOOK_PAUSE = 3.0
 
 
 class QemuBackend:
@@ -51,6 +53,8 @@ class QemuBackend:
         check_bridge(qemu.bridge)
         self._hardware = Hardware(qemu, await acceleration.choose(qemu), self._metadata_url)
         self._reports = reports
+        if self._hardware.accelerator.kvm:
+            self._keep(asyncio.create_task(self._look_at_processors()))
         self._devices = {device.id: device for device in devices}
         await pin_address(qemu.bridge)
         await self._dhcp.serve(self._devices.values())
@@ -89,6 +93,31 @@ class QemuBackend:
             if device.state == "provisioning" and device.updated_at + limit < now:
                 self.power_off(device)
                 self._reports.failed(device.id, f"Device did not phone home within {limit:.0f} seconds")
+
+    async def _look_at_processors(self) -> None:
+        """KVM that a hypervisor emulates for this machine may run most instructions, and break down at one of iPXE's."""
+        while True:
+            await asyncio.sleep(_LOOK_PAUSE)
+            for device in list(self._devices.values()):
+                if await self._broke_down(device):
+                    await self._go_on_without_kvm(device)
+
+    async def _broke_down(self, device: Device) -> bool:
+        machine = self._machines.get(device.id)
+        try:
+            return machine is not None and machine.running and await machine.broke_down()
+        except QmpError:
+            # It is being started or stopped; the next look will tell.
+            return False
+
+    async def _go_on_without_kvm(self, device: Device) -> None:
+        assert self._hardware is not None
+        if self._hardware.accelerator.give_up_kvm():
+            _log.warning("machine %s broke down on KVM and is started again in software emulation", device.short_id)
+            self._later(device, self._start_anew)
+        elif self._reports is not None:
+            self.power_off(device)
+            self._reports.failed(device.id, "KVM broke down on this machine; set qemu.acceleration to tcg or auto")
 
     # -- orders ----------------------------------------------------------------------------------
 
@@ -151,6 +180,11 @@ class QemuBackend:
         else:
             await self._start(device, machine)
 
+    async def _start_anew(self, device: Device, machine: Machine) -> None:
+        if await self._broke_down(device):
+            await machine.stop()
+            await self._start(device, machine)
+
     async def _stop(self, device: Device, machine: Machine) -> None:
         await machine.stop()
         if device.id not in self._devices:
@@ -187,7 +221,7 @@ class QemuBackend:
             "backend": "qemu",
             "powered": device.powered,
             "pid": process.pid if process and process.returncode is None else None,
-            "acceleration": self._hardware.acceleration if self._hardware else None,
+            "acceleration": self._hardware.accelerator.arguments if self._hardware else None,
             "directory": str(self._directory(device)),
         }
 

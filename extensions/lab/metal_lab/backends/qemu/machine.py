@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from metal_lab.backends.qemu import qmp
+from metal_lab.backends.qemu.acceleration import Accelerator
 from metal_lab.backends.qemu.network import add_tap, remove_tap, tap_name
 from metal_lab.backends.qemu.processes import end_child, end_leftover, start_child
 from metal_lab.core.records import Device
@@ -23,7 +24,7 @@ class Hardware:
     """What all machines of this lab share."""
 
     settings: QemuSettings
-    acceleration: list[str]
+    accelerator: Accelerator
     metadata_url: str
 
 
@@ -34,7 +35,7 @@ def command_line(device: Device, plan: PlanSettings, hardware: Hardware) -> list
         settings.binary,
         *("-name", device.short_id, "-uuid", device.id),
         *("-nodefaults", "-no-user-config", "-display", "none"),
-        *("-M", "pc,graphics=off", *hardware.acceleration),
+        *("-M", "pc,graphics=off", *hardware.accelerator.arguments),
         *("-m", str(plan.memory_mb or settings.memory_mb), "-smp", str(plan.cores or settings.cores)),
         *("-netdev", f"tap,id=net,ifname={tap_name(device)},script=no,downscript=no"),
         *("-device", f"virtio-net-pci,netdev=net,mac={device.mac}"),
@@ -78,6 +79,11 @@ class Machine:
 
     async def reset(self) -> None:
         await qmp.execute(self.directory / "qmp.sock", "system_reset")
+
+    async def broke_down(self) -> bool:
+        """Whether the processor met an instruction that its accelerator cannot run (QEMU then stands still for good)."""
+        answer = await qmp.execute(self.directory / "qmp.sock", "query-status")
+        return bool(answer["status"] == "internal-error")
 
     async def stop(self) -> None:
         process, self.process = self.process, None
