@@ -7,15 +7,18 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: netboot_release
-short_description: Publish a netboot image as the release of a channel
+short_description: Make a netboot image the release of a channel
 version_added: 0.1.0
 author:
   - nixmetal.builders contributors (@nixmetal)
 description:
   - Makes an image whose files are in the blob store of a web root the release that machines boot at
     C(BASE_URL/CHANNEL/netboot.ipxe).
+  - "What is made active is told by one of these: O(image_id) or O(manifest) publish an image; O(from_channel) promotes another
+    channel's release, with the kernel parameters of this channel; O(release_id) alone activates an older release of
+    this channel, and V(previous) goes one step back."
   - Verifies first that every blob is there with its right size and SHA-256. A blob that was verified before and not
-    touched since is not read again.
+    touched since is not read again. No blob is ever copied.
   - Writes C(ROOT/releases/CHANNEL/RELEASE_ID/) with C(manifest.json) and C(netboot.ipxe), flushes it to the disk and
     then turns the link C(ROOT/CHANNEL) with one C(rename(2)). Whoever fetches from the channel meanwhile gets the old
     release or the new one, and after a crash or a power cut one of them is active, whole.
@@ -23,7 +26,7 @@ description:
     script names the id itself), so the same image with the same settings is the same release, and publishing it again
     changes nothing.
   - Each turn of a link is a line in C(ROOT/.state/history/CHANNEL.jsonl).
-  - Writers take turns by a lock on the store.
+  - Writers take turns by a lock on the store, also from several machines that share it.
 attributes:
   check_mode:
     support: full
@@ -33,17 +36,14 @@ attributes:
   diff_mode:
     support: full
   idempotent:
-    support: full
+    support: partial
+    details:
+      - O(release_id=previous) goes one more step back each time, unless O(replaces) names the release to get away from.
 options:
-  root:
-    description:
-      - Directory on the host that the web server serves. It must exist.
-    type: path
-    required: true
   channel:
     description:
       - Name of the channel, a directory below the web root.
-      - Up to 100 letters, digits, C(.), C(_) and C(-), beginning with a letter or a digit; not C(blobs) or C(releases).
+      - Up to 100 letters, digits, C(.), C(_) and C(-), beginning with a letter or a digit; not C(blobs), C(releases) or C(status).
     type: str
     required: true
   image_id:
@@ -54,11 +54,26 @@ options:
     description:
       - Manifest of the image to publish, in place of a staged one.
     type: dict
+  from_channel:
+    description:
+      - Channel of the same store whose image to publish in O(channel).
+    type: str
+  release_id:
+    description:
+      - Alone, a release of O(channel) that is in the store, to be made active as it is; or V(previous), the release that was
+        active before the present one. After a rollback V(previous) is the one before that, not the one that was left.
+      - With O(from_channel), the release of that channel to promote. By default it is the active one.
+    type: str
+  replaces:
+    description:
+      - Change nothing unless this release is active in O(channel).
+      - So a rollback can be run twice, and a decision that was taken while looking at one release does not hit another.
+    type: str
   base_url:
     description:
       - Address at which machines find the web root, C(http://) or C(https://), without user, query or fragment.
+      - Required unless an older release is activated, which has its own.
     type: str
-    required: true
   kernel_params:
     description:
       - Kernel parameters that this channel adds to those of the image, each a list entry. The last one of a name wins.
@@ -77,26 +92,39 @@ options:
       - relative
       - absolute
     default: relative
-  lock_timeout:
-    description:
-      - Seconds to wait for another writer to end.
-    type: float
-    default: 60
 extends_documentation_fragment:
   - nixmetal.builders.attributes
+  - nixmetal.builders.netboot_store
+  - nixmetal.builders.netboot_store.writer
 seealso:
   - module: nixmetal.builders.artifact_stream
+  - module: nixmetal.builders.netboot_release_info
+  - module: nixmetal.builders.netboot_prune
 """
 
 EXAMPLES = r"""
 - name: Publish the image that was streamed to this host
   nixmetal.builders.netboot_release:
     root: /srv/netboot
-    channel: hydra-x86_64-linux
+    channel: hydra-x86_64-linux--canary
     image_id: 3vlh8xfcb0ml5ixd3aqa35vdb2xv8ch0-netboot
     base_url: https://netboot.example.org
     kernel_params:
       - console=ttyS1,115200n8
+
+- name: Promote what the canary runs
+  nixmetal.builders.netboot_release:
+    root: /srv/netboot
+    channel: hydra-x86_64-linux
+    from_channel: hydra-x86_64-linux--canary
+    base_url: https://netboot.example.org
+
+- name: Take a release back, once
+  nixmetal.builders.netboot_release:
+    root: /srv/netboot
+    channel: hydra-x86_64-linux
+    release_id: previous
+    replaces: 5f0c1b0a3d9e47c2b1c8a6f0d2e4b7a9
 """
 
 RETURN = r"""
@@ -141,6 +169,17 @@ bytes_added:
   returned: success
   type: int
   sample: 56990105
+bytes_freed:
+  description: Bytes of the release before that this one does without. M(nixmetal.builders.netboot_prune) frees them when no
+    release needs them any more.
+  returned: success
+  type: int
+  sample: 51207433
+action:
+  description: What was done, or would be. V(keep) when O(replaces) is not the active release.
+  returned: success
+  type: str
+  sample: publish
 missing_blobs:
   description: Names of the files whose blobs are not in the store. Never anything in a real run, which fails instead.
   returned: success
@@ -153,49 +192,62 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.arguments import WRITER, store_root, writer_of
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.difference import as_diff, bytes_added
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.errors import NetbootError
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.manifest import check_manifest
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.names import check_base_url, check_channel
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.publish import (
-    Publication,
-    publish,
+    Choice,
+    image_of,
+    older,
+    promotion,
     staged_manifest,
 )
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.releases import Settings
+from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.switch import Publication, switch
 
 ARGUMENTS = {
-    "root": {"type": "path", "required": True},
+    **WRITER,
     "channel": {"type": "str", "required": True},
     "image_id": {"type": "str"},
     "manifest": {"type": "dict"},
-    "base_url": {"type": "str", "required": True},
+    "from_channel": {"type": "str"},
+    "release_id": {"type": "str"},
+    "replaces": {"type": "str"},
+    "base_url": {"type": "str"},
     "kernel_params": {"type": "list", "elements": "str", "default": []},
     "url_style": {"type": "str", "choices": ["relative", "absolute"], "default": "relative"},
-    "lock_timeout": {"type": "float", "default": 60},
 }
+SOURCES = ("image_id", "manifest", "from_channel")
 
 
 def run(params: dict[str, Any], check_mode: bool) -> Publication:
-    """Publish what the arguments say."""
+    """Do what the arguments say."""
+    channel = check_channel(params["channel"])
+    return switch(writer_of(params, check_mode), channel, choice(params, channel), params["replaces"])
+
+
+def choice(params: dict[str, Any], channel: str) -> Choice:
+    """What is to be active."""
+    root = store_root(params)
+    if all(params[source] is None for source in SOURCES):
+        return older(root, channel, params["release_id"])
     settings = Settings(
-        check_channel(params["channel"]),
-        check_base_url(params["base_url"]),
-        params["url_style"],
-        tuple(params["kernel_params"]),
+        channel, check_base_url(params["base_url"]), params["url_style"], tuple(params["kernel_params"])
     )
-    root = params["root"].rstrip("/") or "/"
-    if params["manifest"] is None:
-        manifest = staged_manifest(root, params["image_id"])
-    else:
-        manifest = check_manifest(params["manifest"], "manifest")
-    return publish(root, manifest, settings, check_mode, params["lock_timeout"])
+    if params["from_channel"] is not None:
+        return promotion(root, params["from_channel"], params["release_id"], settings)
+    if params["manifest"] is not None:
+        return image_of(check_manifest(params["manifest"], "manifest"), settings)
+    return image_of(staged_manifest(root, params["image_id"]), settings)
 
 
 def result(done: Publication) -> dict[str, Any]:
     """What the module returns."""
     return {
         "changed": done.changed,
+        "action": done.action,
         "release_id": done.release.release_id,
         "image_id": done.release.manifest.image_id,
         "url": done.url,
@@ -204,6 +256,7 @@ def result(done: Publication) -> dict[str, Any]:
         "command_line": done.release.command_line,
         "bytes": done.after["bytes"],
         "bytes_added": bytes_added(done.before, done.after),
+        "bytes_freed": bytes_added(done.after, done.before) if done.before else 0,
         "missing_blobs": [file.name for file in done.missing],
         "diff": as_diff(done.release.settings.channel, done.before, done.after),
     }
@@ -212,8 +265,9 @@ def result(done: Publication) -> dict[str, Any]:
 def main() -> None:
     module = AnsibleModule(
         argument_spec=ARGUMENTS,
-        mutually_exclusive=[("image_id", "manifest")],
-        required_one_of=[("image_id", "manifest")],
+        mutually_exclusive=[SOURCES, ("image_id", "release_id"), ("manifest", "release_id")],
+        required_one_of=[(*SOURCES, "release_id")],
+        required_by=dict.fromkeys(SOURCES, ("base_url",)),
         supports_check_mode=True,
     )
     try:

@@ -10,7 +10,7 @@ import json
 from typing import Any
 
 
-def describe(release_id: str, document: dict[str, Any] | None) -> dict[str, Any]:
+def describe(release_id: str, document: dict[str, Any] | None, command_line: str | None) -> dict[str, Any]:
     """A release in a few lines; of one whose manifest is lost only the id is known."""
     if document is None:
         return {"release_id": release_id}
@@ -20,6 +20,7 @@ def describe(release_id: str, document: dict[str, Any] | None) -> dict[str, Any]
         "release_id": release_id,
         "image_id": document.get("image_id"),
         "kernel_params": [*document.get("kernel_params", []), *settings.get("kernel_params", [])],
+        "command_line": command_line,
         "base_url": settings.get("base_url"),
         "url_style": settings.get("url_style"),
         "files": {file["name"]: f"{file['role']} {file['size']} {file['sha256']}" for file in files},
@@ -28,10 +29,15 @@ def describe(release_id: str, document: dict[str, Any] | None) -> dict[str, Any]
 
 
 def bytes_added(before: dict[str, Any], after: dict[str, Any]) -> int:
-    """Bytes of the blobs that the release before did not use."""
-    known = {text.split()[2] for text in before.get("files", {}).values()}
-    sizes = {digest: int(size) for _role, size, digest in map(str.split, after["files"].values())}
+    """Bytes of the blobs that only the second of two described releases uses; the other way round, those it does without."""
+    known, sizes = blob_sizes(before), blob_sizes(after)
     return sum(size for digest, size in sizes.items() if digest not in known)
+
+
+def blob_sizes(description: dict[str, Any]) -> dict[str, int]:
+    """Each blob of a described release once."""
+    rows = [text.split() for text in description.get("files", {}).values()]
+    return {digest: int(size) for _role, size, digest in rows}
 
 
 def as_diff(channel: str, before: dict[str, Any], after: dict[str, Any]) -> dict[str, str]:

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 import os
 import pwd
@@ -14,6 +13,8 @@ import socket
 from typing import Any
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.atomic_file import append_line, make_directories
+
+from .clock import parse, stamp
 
 
 def history_path(root: str, channel: str) -> str:
@@ -31,12 +32,52 @@ def read_history(root: str, channel: str) -> list[dict[str, Any]]:
     return [entry for entry in map(_entry, lines) if entry is not None]
 
 
-def record(root: str, channel: str, entry: dict[str, Any], when: float) -> None:
+def record(root: str, channel: str, entry: dict[str, Any], when: float, by: str | None = None) -> None:
     """Add an entry, flushed."""
     path = history_path(root, channel)
     make_directories(os.path.dirname(path), 0o700)
-    at = datetime.datetime.fromtimestamp(when, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    append_line(path, json.dumps({"at": at, **entry, "by": operator()}, sort_keys=True).encode("ascii"), 0o600)
+    line = json.dumps({"at": stamp(when), **entry, "by": by or operator()}, sort_keys=True)
+    append_line(path, line.encode("ascii"), 0o600)
+
+
+def release_before(history: list[dict[str, Any]], active: str) -> str | None:
+    """The release that was active before this one, as one takes steps back: a rollback goes past what it left.
+
+    Published A, B, C and rolled back once, the channel runs B, and the next step back leads to A, not to C again.
+    """
+    steps: list[str] = []
+    for entry in history:
+        release_id = str(entry.get("release_id"))
+        if entry.get("action") == "rollback" and release_id in steps:
+            del steps[_last(steps, release_id) + 1 :]
+        elif not steps or steps[-1] != release_id:
+            steps.append(release_id)
+    if active not in steps:
+        return steps[-1] if steps else None
+    end = _last(steps, active)
+    earlier = [step for step in steps[:end] if step != active]
+    return earlier[-1] if earlier else None
+
+
+def active_since(history: list[dict[str, Any]], since: float) -> set[str]:
+    """The releases that were active at any time from then on. An entry without a time counts as recent."""
+    recent: set[str] = set()
+    before: str | None = None
+    for entry in history:
+        at = parse(entry.get("at"))
+        if at is None or at >= since:
+            recent.update(str(name) for name in (before, entry.get("release_id")) if name)
+        before = str(entry.get("release_id"))
+    return recent | ({before} if before else set())
+
+
+def last_turns(history: list[dict[str, Any]]) -> dict[str, int]:
+    """The number of the entry with which each release was made active last. Times alone are equal within a second."""
+    return {str(entry.get("release_id")): number for number, entry in enumerate(history)}
+
+
+def _last(steps: list[str], release_id: str) -> int:
+    return len(steps) - 1 - steps[::-1].index(release_id)
 
 
 def operator() -> str:

@@ -2,62 +2,184 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""One writer at a time on a store: flock(2), which ends with its process, and a note of who holds it."""
+"""One writer at a time on a store, also when several machines share it.
+
+Two things are held together. flock(2) on ROOT/.state/lock ends with its process, so that a killed writer stops nobody. But
+it need not reach another machine that has the same file system mounted (NFS with local locks, FUSE). So a writer also
+claims ROOT/.state/lock.owner, a file that comes to be by link(2), which is atomic on every file system: it names the
+lock, its owner, and since when.
+
+A claim that was left behind by a writer on this running system is certainly stale for whoever has the flock. Of one that
+another system left nothing is known, so it stands until the operator breaks it by its name.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import datetime
 import fcntl
 import json
 import os
+import secrets
+import socket
 import time
 from collections.abc import Iterator
+from typing import Any
 
-from ansible_collections.nixmetal.builders.plugins.module_utils.atomic_file import make_directories
+from ansible_collections.nixmetal.builders.plugins.module_utils.atomic_file import (
+    make_directories,
+    sync_directory,
+    write_new,
+)
 
+from .clock import parse, stamp
 from .errors import NetbootError
 from .history import operator
 
 PAUSE = 0.1
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
+
+
+class StoreLock:
+    """A lock that is held."""
+
+    def __init__(self, root: str, lock_id: str) -> None:
+        self._root = root
+        self.lock_id = lock_id
+
+    def confirm(self) -> None:
+        """Refuse to go on when somebody broke the lock meanwhile: call it before what cannot be taken back."""
+        owner = read_owner(self._root)
+        if owner is None or owner.get("lock_id") != self.lock_id:
+            raise NetbootError(
+                f"the lock {self.lock_id} on the store {self._root} was broken while this run held it, so it stops here. "
+                "Look at what the other run did, and run again."
+            )
+
+
+def owner_path(root: str) -> str:
+    """Where it stands who holds the lock."""
+    return os.path.join(root, ".state", "lock.owner")
+
+
+def read_owner(root: str) -> dict[str, Any] | None:
+    """Who holds the lock; None when nobody does."""
+    try:
+        with open(owner_path(root), "rb") as stream:
+            text = stream.read()
+    except FileNotFoundError:
+        return None
+    try:
+        owner = json.loads(text)
+    except ValueError:
+        owner = None
+    return owner if isinstance(owner, dict) else {"lock_id": "unreadable"}
 
 
 @contextlib.contextmanager
-def store_lock(root: str, purpose: str, timeout: float) -> Iterator[None]:
-    """Hold the store's lock; after timeout seconds the holder is named in the error."""
+def store_lock(root: str, purpose: str, timeout: float, break_id: str | None = None) -> Iterator[StoreLock]:
+    """Hold the store's lock; after timeout seconds the holder is named in the error.
+
+    break_id is the id of a lock that is to be taken from its owner, and of no other.
+    """
     state = os.path.join(root, ".state")
     make_directories(state, 0o700)
+    deadline = time.monotonic() + timeout
     descriptor = os.open(os.path.join(state, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        _wait(descriptor, root, timeout)
-        _write(descriptor, {"by": operator(), "pid": os.getpid(), "purpose": purpose, "since": _now()})
+        _wait_for_flock(descriptor, root, deadline, timeout)
+        lock = StoreLock(root, _claim(root, purpose, deadline, timeout, break_id))
         try:
-            yield
+            yield lock
         finally:
-            os.ftruncate(descriptor, 0)
+            _release(root, lock.lock_id)
     finally:
         os.close(descriptor)
 
 
-def _wait(descriptor: int, root: str, timeout: float) -> None:
-    deadline = time.monotonic() + timeout
+def describe_owner(owner: dict[str, Any], now: float) -> str:
+    """Owner and age in a sentence."""
+    since = owner.get("since")
+    at = parse(since)
+    age = f" for {max(0, int(now - at))} s" if at is not None else ""
+    return (
+        f"lock {owner.get('lock_id')} of {owner.get('by', 'unknown')} (process {owner.get('pid', '?')} on "
+        f"{owner.get('host', 'an unknown host')}), held since {since or 'an unknown time'}{age}, to {owner.get('purpose', '?')}"
+    )
+
+
+def _wait_for_flock(descriptor: int, root: str, deadline: float, timeout: float) -> None:
     while True:
         try:
             return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             if time.monotonic() >= deadline:
-                holder = os.pread(descriptor, 1000, 0).decode("utf-8", "replace").strip() or "unknown"
+                owner = read_owner(root) or {}
                 raise NetbootError(
-                    f"another process still writes to the store {root} after {timeout:g} s: {holder}. Run again when "
-                    "it has ended, or give lock_timeout more seconds; nothing was published."
+                    f"another process still writes to the store {root} after {timeout:g} s: "
+                    f"{describe_owner(owner, time.time())}. Run again when it has ended (it runs: no break_lock takes it "
+                    "away), or give lock_timeout more seconds; nothing was changed."
                 ) from error
         time.sleep(PAUSE)
 
 
-def _write(descriptor: int, owner: dict[str, object]) -> None:
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, json.dumps(owner, sort_keys=True).encode("ascii") + b"\n", 0)
+def _claim(root: str, purpose: str, deadline: float, timeout: float, break_id: str | None) -> str:
+    """Become the owner; what is certainly stale, or is to be broken, is taken away first."""
+    lock_id = secrets.token_hex(4)
+    claim = _claim_text(lock_id, purpose)
+    while not _link(root, claim, lock_id):
+        owner = read_owner(root)
+        if owner is None:
+            continue
+        if owner.get("boot_id") == _boot_id() or (break_id is not None and owner.get("lock_id") == break_id):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(owner_path(root))
+            continue
+        if time.monotonic() >= deadline:
+            raise NetbootError(
+                f"the store {root} is locked from another machine, after waiting {timeout:g} s: "
+                f"{describe_owner(owner, time.time())}. If that run still goes on, wait for its end. If it was cut off "
+                f"(its machine restarted, for example), break its lock: break_lock: {owner.get('lock_id')}. Nothing was changed."
+            )
+        time.sleep(PAUSE)
+    return lock_id
 
 
-def _now() -> str:
-    return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+def _claim_text(lock_id: str, purpose: str) -> bytes:
+    owner = {
+        "lock_id": lock_id,
+        "by": operator(),
+        "host": socket.gethostname(),
+        "boot_id": _boot_id(),
+        "pid": os.getpid(),
+        "purpose": purpose,
+        "since": stamp(time.time()),
+    }
+    return json.dumps(owner, sort_keys=True).encode("ascii") + b"\n"
+
+
+def _link(root: str, claim: bytes, lock_id: str) -> bool:
+    """Put the claim in place, unless there is one. It is whole from its first moment."""
+    draft = f"{owner_path(root)}.{lock_id}"
+    write_new(draft, claim, 0o600)
+    try:
+        os.link(draft, owner_path(root))
+    except FileExistsError:
+        return False
+    finally:
+        os.unlink(draft)
+    sync_directory(os.path.dirname(draft))
+    return True
+
+
+def _release(root: str, lock_id: str) -> None:
+    """Give up the claim, if it still is ours."""
+    owner = read_owner(root)
+    if owner is not None and owner.get("lock_id") == lock_id:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(owner_path(root))
+
+
+def _boot_id() -> str:
+    """What tells this running system from every other; a restart changes it."""
+    with open(BOOT_ID, encoding="ascii") as stream:
+        return stream.read().strip()

@@ -17,7 +17,7 @@ from .errors import NetbootError
 CHANNEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 # What the boot script calls the kernel. UEFI's load options begin with this name.
 KERNEL_NAME = "kernel"
-RESERVED_CHANNELS = ("blobs", "releases")
+RESERVED_CHANNELS = ("blobs", "releases", "status")
 IMAGE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._=-]{0,210}")
 FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 DIGEST = re.compile(r"[0-9a-f]{64}")

@@ -2,40 +2,35 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Publish an image as the release of a channel."""
+"""What a channel's link is turned to: an image that was staged, another channel's release, or an older release."""
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import os
-import shutil
-import time
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
-from .blobs import check_blobs, refuse_missing
-from .channels import activate, active_release, link_age
-from .difference import describe
+from .channels import active_release
 from .errors import NetbootError
-from .history import read_history, record
-from .lock import store_lock
-from .manifest import ImageFile, Manifest, read_manifest
-from .names import check_image_id
-from .releases import Release, Settings, is_written, make_release, read_manifest_of, write_release
-from .script import channel_url
+from .history import read_history, release_before
+from .manifest import Manifest, check_manifest, read_manifest
+from .names import RELEASE_ID, check_channel, check_image_id
+from .releases import Release, Settings, load_release, make_release, read_manifest_of
+from .store_errors import explained
+
+PREVIOUS = "previous"
 
 
-class Publication(NamedTuple):
-    """What was done, or would be."""
+class Target(NamedTuple):
+    """The release to be active, and what the history calls the step."""
 
     release: Release
-    url: str
-    previous_release_id: str | None
-    before: dict[str, Any]
-    after: dict[str, Any]
-    missing: list[ImageFile]
-    changed: bool
+    action: str
+    promoted_from: str | None = None
+
+
+# Called when the store is locked, so that what it reads is what is acted upon.
+Choice = Callable[[], Target]
 
 
 def staged_manifest(root: str, image_id: str) -> Manifest:
@@ -50,96 +45,67 @@ def staged_manifest(root: str, image_id: str) -> Manifest:
             "(artifact_stream with layout: image); nothing was published."
         ) from error
     except OSError as error:
-        raise NetbootError(_explained(root, error)) from error
+        raise NetbootError(explained(root, error)) from error
     manifest = read_manifest(text, path)
     if manifest.image_id != image_id:
         raise NetbootError(f"{path} is the manifest of {manifest.image_id}, not of {image_id}; stream the image again.")
     return manifest
 
 
-def publish(root: str, manifest: Manifest, settings: Settings, dry_run: bool, lock_timeout: float) -> Publication:
-    """Make the image the channel's release. Nothing that is served changes before everything is on the disk."""
-    try:
-        if dry_run:
-            # Whatever makes the root has not run either.
-            return _plan(root, manifest, settings, remember=False)
-        if not os.path.isdir(root):
-            raise NetbootError(f"root: the directory {root} does not exist; role netboot_server makes it.")
-        with store_lock(root, f"publish {manifest.image_id} as {settings.channel}", lock_timeout):
-            return _apply(root, _plan(root, manifest, settings, remember=True))
-    except OSError as error:
-        raise NetbootError(_explained(root, error)) from error
+def image_of(manifest: Manifest, settings: Settings) -> Choice:
+    """Publish an image."""
+    return lambda: Target(make_release(manifest, settings), "publish")
 
 
-def _plan(root: str, manifest: Manifest, settings: Settings, remember: bool) -> Publication:
-    """What there is, what there would be."""
-    release = make_release(manifest, settings)
-    channel = settings.channel
-    previous = active_release(root, channel)
-    missing = check_blobs(root, manifest, remember)
-    before = {} if previous is None else describe(previous, read_manifest_of(root, channel, previous))
-    after = describe(release.release_id, release.document)
-    done = previous == release.release_id and is_written(root, release) and _is_recorded(root, channel, previous)
-    return Publication(release, channel_url(settings.base_url, channel), previous, before, after, missing, not done)
+def promotion(root: str, source: str, release_id: str | None, settings: Settings) -> Choice:
+    """Publish the image of another channel's release (by default its active one) with this channel's own settings."""
+    if check_channel(source) == settings.channel:
+        raise NetbootError(f"from_channel: {source} cannot be promoted to itself; name two channels.")
+
+    def choose() -> Target:
+        chosen = release_id or active_release(root, source)
+        if chosen is None:
+            raise NetbootError(f"from_channel: the channel {source} has no release that could be promoted.")
+        document = read_manifest_of(root, source, _checked_id(chosen))
+        if document is None:
+            raise NetbootError(
+                f"from_channel: the release {chosen} of {source} is not in the store, or its manifest is damaged. "
+                f"netboot_release_info lists the releases; publish {source} again if its active one is damaged."
+            )
+        release = make_release(check_manifest(document, f"release {chosen} of {source}"), settings)
+        return Target(release, "promote", f"{source}/{chosen}")
+
+    return choose
 
 
-def _apply(root: str, plan: Publication) -> Publication:
-    """Write, turn the link, record: in this order, so that a crash at any point leaves one whole release active."""
-    refuse_missing(root, plan.missing)
-    if not plan.changed:
-        return plan
-    release, channel = plan.release, plan.release.settings.channel
-    with _scratch(root) as scratch:
-        write_release(root, scratch, release)
-        if plan.previous_release_id is not None:
-            _record_forgotten(root, channel, plan.previous_release_id)
-        if plan.previous_release_id != release.release_id:
-            activate(root, scratch, channel, release.release_id)
-            record(root, channel, _entry(release, plan.previous_release_id), time.time())
-    return plan
+def older(root: str, channel: str, release_id: str) -> Choice:
+    """A release of the channel that was published before; 'previous' is one step back in its history."""
+
+    def choose() -> Target:
+        if release_id != PREVIOUS:
+            return Target(load_release(root, channel, _checked_id(release_id)), "activate")
+        return Target(load_release(root, channel, _one_step_back(root, channel)), "rollback")
+
+    return choose
 
 
-def _entry(release: Release, previous: str | None) -> dict[str, Any]:
-    """What the history says of a publication."""
-    return {
-        "action": "publish",
-        "release_id": release.release_id,
-        "image_id": release.manifest.image_id,
-        "previous_release_id": previous,
-    }
-
-
-def _is_recorded(root: str, channel: str, release_id: str) -> bool:
-    """True when the history's last word is this release."""
+def _one_step_back(root: str, channel: str) -> str:
+    active = active_release(root, channel)
+    if active is None:
+        raise NetbootError(f"channel: {channel} has no release, so there is nothing to go back from.")
     history = read_history(root, channel)
-    return bool(history) and history[-1].get("release_id") == release_id
+    before = release_before(history, active)
+    while before is not None and read_manifest_of(root, channel, before) is None:  # pruned since
+        before = release_before(history, before)
+    if before is None:
+        raise NetbootError(
+            f"release_id: the history of {channel} knows no release before {active} that is still in the store. "
+            "netboot_release_info lists what is there."
+        )
+    return before
 
 
-def _record_forgotten(root: str, channel: str, active: str) -> None:
-    """Record the active release when whoever made it active died before that; the link's age says when it was."""
-    if not _is_recorded(root, channel, active):
-        document = read_manifest_of(root, channel, active) or {}
-        entry = {"action": "publish", "release_id": active, "image_id": document.get("image_id"), "recorded_late": True}
-        record(root, channel, entry, link_age(root, channel))
-
-
-@contextlib.contextmanager
-def _scratch(root: str) -> Iterator[str]:
-    """A directory on the store's file system for what is not yet whole; whoever holds the lock owns it."""
-    path = os.path.join(root, ".state", "publishing")
-    shutil.rmtree(path, ignore_errors=True)
-    os.mkdir(path, 0o700)
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path, ignore_errors=True)
-
-
-def _explained(root: str, error: OSError) -> str:
-    """What the operator can do about an error of the file system."""
-    reason = f"{error.strerror or error} ({error.filename or root})"
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"the file system of {root} is full: {reason}. Free some space there and run again; one whole release is active."
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return f"root: cannot write to {root}: {reason}. Publish as the user who owns it (become), on a writable file system."
-    return f"cannot publish below {root}: {reason}."
+def _checked_id(release_id: str) -> str:
+    if not RELEASE_ID.fullmatch(release_id):
+        raise NetbootError(f"release_id: {release_id!r} is neither 'previous' nor 32 lower-case hexadecimal digits.")
+    return release_id

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from typing import Any, NamedTuple
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.atomic_file import (
@@ -22,9 +23,11 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.atomic_file impo
 from .command_line import command_line
 from .errors import NetbootError
 from .manifest import Manifest, canonical, check_manifest
+from .names import CHANNEL, RELEASE_ID, RESERVED_CHANNELS
 from .script import NO_RELEASE_ID, SCRIPT_NAME, addresses, blobs_url, render
 
 MANIFEST_NAME = "manifest.json"
+KERNEL_LINE = re.compile(r"^kernel (?:--\S+ \S+ )*\S+ (.*) \|\| goto failed$", re.MULTILINE)
 
 
 class Settings(NamedTuple):
@@ -94,6 +97,59 @@ def write_release(root: str, scratch: str, release: Release) -> None:
     rename(draft, folder)
 
 
+def load_release(root: str, channel: str, release_id: str) -> Release:
+    """A release that was written before, whoever wrote it, exactly as it stands in the store."""
+    folder = release_path(root, channel, release_id)
+    document = read_manifest_of(root, channel, release_id)
+    contents = {name: _read(os.path.join(folder, name)) or b"" for name in (MANIFEST_NAME, SCRIPT_NAME)}
+    if document is None or id_of(contents, release_id) != release_id:
+        state = (
+            "is damaged: its name is not the digest of its contents" if os.path.isdir(folder) else "is not in the store"
+        )
+        raise NetbootError(
+            f"release_id: the release {release_id} of {channel} {state} ({folder}). netboot_release_info lists the "
+            "releases; nothing was changed."
+        )
+    manifest = check_manifest(document, folder)
+    own = document["release"]
+    settings = Settings(channel, own["base_url"], own["url_style"], tuple(own["kernel_params"]))
+    return Release(release_id, manifest, settings, _command_line_in(contents[SCRIPT_NAME]) or "", document, contents)
+
+
+def command_line_of(root: str, channel: str, release_id: str) -> str | None:
+    """The kernel command line of a release in the store; None when its script is lost or damaged."""
+    return _command_line_in(_read(os.path.join(release_path(root, channel, release_id), SCRIPT_NAME)) or b"")
+
+
+def _command_line_in(script: bytes) -> str | None:
+    line = KERNEL_LINE.search(script.decode("ascii", "replace"))
+    return line[1] if line else None
+
+
+def id_of(contents: dict[str, bytes], release_id: str) -> str:
+    """The id that these files should have, given the one that the script names."""
+    draft = contents[SCRIPT_NAME].replace(release_id.encode("ascii"), NO_RELEASE_ID.encode("ascii"))
+    return hashlib.sha256(contents[MANIFEST_NAME] + draft).hexdigest()[:32]
+
+
+def release_ids(root: str, channel: str) -> list[str]:
+    """The ids of the releases in the store, active or not."""
+    return sorted(name for name in _listing(os.path.join(root, "releases", channel)) if RELEASE_ID.fullmatch(name))
+
+
+def release_channels(root: str) -> list[str]:
+    """The channels that have releases in the store."""
+    names = _listing(os.path.join(root, "releases"))
+    return sorted(name for name in names if CHANNEL.fullmatch(name) and name not in RESERVED_CHANNELS)
+
+
+def _listing(path: str) -> list[str]:
+    try:
+        return os.listdir(path)
+    except FileNotFoundError:
+        return []
+
+
 def read_manifest_of(root: str, channel: str, release_id: str) -> dict[str, Any] | None:
     """The manifest document of a release that was published before; None when it is lost or damaged."""
     path = os.path.join(release_path(root, channel, release_id), MANIFEST_NAME)
@@ -108,7 +164,12 @@ def read_manifest_of(root: str, channel: str, release_id: str) -> dict[str, Any]
 
 def _check_settings(settings: object) -> None:
     """Refuse what cannot be what a channel added to an image."""
-    if not isinstance(settings, dict) or not isinstance(settings.get("kernel_params", []), list):
+    texts = ("base_url", "url_style")
+    if (
+        not isinstance(settings, dict)
+        or not isinstance(settings.get("kernel_params"), list)
+        or not all(isinstance(settings.get(key), str) for key in texts)
+    ):
         raise NetbootError("release is not a dictionary with the settings of a channel.")
 
 

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.publish import publish, staged_manifest
+from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.publish import staged_manifest
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.releases import Settings
+from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.switch import publish
 
 if TYPE_CHECKING:
     from collections.abc import Callable

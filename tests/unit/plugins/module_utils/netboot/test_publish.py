@@ -18,12 +18,9 @@ import pytest
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.channels import active_release
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.errors import NetbootError
-from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.publish import (
-    Publication,
-    publish,
-    staged_manifest,
-)
+from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.publish import staged_manifest
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.releases import Settings
+from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.switch import Publication, publish
 
 if TYPE_CHECKING:
     from .conftest import Store
@@ -278,14 +275,11 @@ def test_an_error_of_the_file_system(store: Store, monkeypatch: pytest.MonkeyPat
     assert published(store, "one").changed is False
 
 
-def test_a_writer_waits_for_the_other_and_names_it(store: Store) -> None:
+def test_a_store_that_another_writes_to(store: Store) -> None:
     store.image("one")
     published(store, "one")
     store.image("two")
     with open(store.root / ".state" / "lock", "r+", encoding="ascii") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
-        other.write('{"by": "ann@web"}')
-        other.flush()
-        Refused(store, r"another process still writes to the store .* after 0.3 s: .*ann@web")
+        Refused(store, r"another process still writes to the store .* after 0.3 s")
     assert published(store, "two").changed is True
-    assert (store.root / ".state" / "lock").read_bytes() == b""
