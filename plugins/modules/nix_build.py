@@ -22,16 +22,18 @@ attributes:
   check_mode:
     support: full
     details:
-      - Evaluates without writing to the store (a flake is instantiated all the same), builds nothing, turns no link.
-      - When the derivation itself is not in the store yet, RV(built) holds it alone, because Nix cannot tell which of its
-        inputs would be built.
+      - Evaluates into a store of its own in a temporary directory, which is removed again. Builds nothing, turns no link.
+      - RV(built), RV(fetched) and the sizes tell what a real run would build and fetch. With O(evaluate_only) they tell it too,
+        for O(build_host) where that is given.
       - When O(derivation) is not in the store of the host, because the task that brings it there did not run either, a warning
         says so, and RV(outputs) is empty.
       - An expression that imports what it has built itself can only be evaluated by a real run.
   diff_mode:
     support: full
     details:
-      - Shows the links of O(out_link) before and after.
+      - Shows the links of O(out_link) before and after, and by package, version and bytes what the closures they lead to differ in.
+      - In check mode it shows what would be built and fetched. Of what is not built yet the versions are those of the
+        derivations that it is made of, and no bytes are known.
   idempotent:
     support: full
 options:
@@ -76,6 +78,11 @@ options:
       - Nix does not tell whether the derivation of a O(flake) was there before, so for a flake this is never a change.
     type: bool
     default: false
+  build_host:
+    description:
+      - The host that will build what O(evaluate_only) evaluates, as C(ssh://user@host). Check mode asks its store what it lacks.
+      - Without it the store of the task's host is asked.
+    type: str
   out_link:
     description:
       - Symbolic link to make to output C(out), with C(-NAME) added for the other outputs. It keeps the result from the garbage
@@ -128,6 +135,7 @@ options:
     default: 40
 extends_documentation_fragment:
   - nixmetal.builders.attributes
+  - nixmetal.builders.nix_ssh
 seealso:
   - module: nixmetal.builders.nix_copy
 """
@@ -192,6 +200,34 @@ fetched:
   type: list
   elements: str
   sample: []
+download_size:
+  description: Bytes to download for RV(fetched), as Nix foretells and rounds them. Null when it was done and not foretold.
+  returned: success
+  type: int
+  sample: 1468006
+unpacked_size:
+  description: Bytes of RV(fetched) in the store. Rounded by Nix in check mode.
+  returned: success
+  type: int
+  sample: 5452595
+closure_size:
+  description: Bytes of RV(out_path) and all that it refers to. Null when that is not in the store.
+  returned: success
+  type: int
+  sample: 104857600
+difference:
+  description:
+    - What the closures differ in to which O(out_link) led before and leads now, an entry for each package.
+    - Where check mode has nothing built to compare, the versions are those of the derivations, and bytes are null.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - name: openssl
+      before: ["3.0.14"]
+      after: ["3.0.15"]
+      bytes_before: 6291456
+      bytes_after: 6295552
 failed_derivations:
   description: Derivations whose own builders failed.
   returned: when a build failed
@@ -211,66 +247,25 @@ stderr:
   sample: "error: attribute 'image' missing"
 """
 
-from typing import Any
-
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.nixmetal.builders.plugins.module_utils.nix.building import Request, build
+from ansible_collections.nixmetal.builders.plugins.module_utils.nix.arguments import (
+    BUILD,
+    EXCLUSIVE,
+    SOURCES,
+    request,
+    settings,
+)
+from ansible_collections.nixmetal.builders.plugins.module_utils.nix.building import build
 from ansible_collections.nixmetal.builders.plugins.module_utils.nix.command import Nix
 from ansible_collections.nixmetal.builders.plugins.module_utils.nix.errors import NixError
-from ansible_collections.nixmetal.builders.plugins.module_utils.nix.evaluation import Source
-
-SOURCES = ["file", "expression", "flake", "derivation"]
-
-ARGUMENTS = {
-    "file": {"type": "path"},
-    "expression": {"type": "str"},
-    "flake": {"type": "str"},
-    "derivation": {"type": "str"},
-    "attr": {"type": "str"},
-    "args": {"type": "dict", "default": {}},
-    "search_path": {"type": "dict", "default": {}},
-    "evaluate_only": {"type": "bool", "default": False},
-    "out_link": {"type": "path"},
-    "rebuild": {"type": "bool", "default": False},
-    "store": {"type": "str"},
-    "builders": {"type": "str"},
-    "max_jobs": {"type": "str"},
-    "cores": {"type": "int"},
-    "substituters": {"type": "list", "elements": "str"},
-    "keep_going": {"type": "bool", "default": False},
-    "options": {"type": "dict", "default": {}},
-    "log_lines": {"type": "int", "default": 40},
-}
-
-
-def settings(params: dict[str, Any]) -> dict[str, Any]:
-    """The options that are settings of Nix, under their names in nix.conf."""
-    builders = params["builders"]
-    return {
-        "store": params["store"],
-        # One line, as nix.conf wants it.
-        "builders": None if builders is None else " ; ".join(row for row in builders.splitlines() if row.strip()),
-        "max-jobs": params["max_jobs"],
-        "cores": params["cores"],
-        "substituters": params["substituters"],
-        "keep-going": params["keep_going"] or None,
-        **params["options"],
-    }
-
-
-def request(params: dict[str, Any]) -> Request:
-    """What the options ask for."""
-    source = {name: params[name] for name in [*SOURCES, "attr", "args", "search_path"]}
-    wanted = {name: params[name] for name in ("evaluate_only", "out_link", "rebuild", "log_lines")}
-    return Request(source=Source(**source), **wanted)
 
 
 def main() -> None:
     """Answer one task."""
     module = AnsibleModule(
-        argument_spec=ARGUMENTS,
-        mutually_exclusive=[SOURCES, ["evaluate_only", "rebuild"], ["evaluate_only", "derivation"]],
+        argument_spec=BUILD,
+        mutually_exclusive=EXCLUSIVE,
         required_one_of=[SOURCES],
         supports_check_mode=True,
     )

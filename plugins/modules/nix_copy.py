@@ -39,26 +39,6 @@ options:
       - The other host, C(ssh://user@host) or C(ssh://user@host:port), as the task's host reaches it.
     type: str
     required: true
-  ssh_key:
-    description:
-      - Private key on the task's host. Without it C(ssh) tries its usual ones.
-    type: path
-  ssh_known_hosts:
-    description:
-      - File on the task's host with the other's host key. A host that is not in it, or has another key, is refused.
-      - Without it C(ssh) asks its usual files.
-    type: path
-  ssh_config:
-    description:
-      - C(ssh_config) file to use. V(none) keeps the configuration of the host out, so that the call does the same everywhere.
-    type: str
-    default: none
-  ssh_options:
-    description:
-      - Further options as for C(ssh -o), such as C(ProxyJump=gate.example.org). Nix takes no spaces in them.
-    type: list
-    elements: str
-    default: []
   substitute_on_destination:
     description:
       - Let the other host fetch from its binary caches what they have.
@@ -66,6 +46,7 @@ options:
     default: false
 extends_documentation_fragment:
   - nixmetal.builders.attributes
+  - nixmetal.builders.nix_ssh
 seealso:
   - module: nixmetal.builders.nix_build
 """
@@ -89,35 +70,19 @@ copied:
   sample: [/nix/store/4fzl6b8v0hcq8kqq5cqw0xq9kxyyfskx-netboot.drv]
 """
 
-from typing import Any
-
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.nixmetal.builders.plugins.module_utils.nix.arguments import SSH, peer
 from ansible_collections.nixmetal.builders.plugins.module_utils.nix.command import Nix
 from ansible_collections.nixmetal.builders.plugins.module_utils.nix.copying import copy
 from ansible_collections.nixmetal.builders.plugins.module_utils.nix.errors import NixError
-from ansible_collections.nixmetal.builders.plugins.module_utils.nix.ssh import Peer
 
 ARGUMENTS = {
     "paths": {"type": "list", "elements": "str", "required": True},
     "to": {"type": "str", "required": True},
-    "ssh_key": {"type": "path", "no_log": False},
-    "ssh_known_hosts": {"type": "path"},
-    "ssh_config": {"type": "str", "default": "none"},
-    "ssh_options": {"type": "list", "elements": "str", "default": []},
+    **SSH,
     "substitute_on_destination": {"type": "bool", "default": False},
 }
-
-
-def peer(params: dict[str, Any]) -> Peer:
-    """The other host, as the options describe it."""
-    return Peer(
-        to=params["to"],
-        key=params["ssh_key"],
-        known_hosts=params["ssh_known_hosts"],
-        config=params["ssh_config"],
-        options=tuple(params["ssh_options"]),
-    )
 
 
 def main() -> None:
@@ -127,7 +92,7 @@ def main() -> None:
         copied = copy(
             Nix({}),
             module.params["paths"],
-            peer(module.params),
+            peer(module.params["to"], module.params),
             substitute=module.params["substitute_on_destination"],
             check_mode=module.check_mode,
         )

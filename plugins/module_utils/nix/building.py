@@ -6,123 +6,70 @@
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Any
-
-from . import out_links, store
+from . import closure, looking, out_links, store
 from .build_log import BuildLog
 from .command import Nix
 from .errors import NO_SPACE, NixError, remedy
 from .evaluation import Evaluated, Evaluation, Source, evaluation
-
-
-@dataclasses.dataclass(frozen=True)
-class Request:
-    """What is wanted."""
-
-    source: Source
-    evaluate_only: bool = False
-    out_link: str | None = None
-    rebuild: bool = False
-    log_lines: int = 40
-
-
-@dataclasses.dataclass
-class Result:
-    """What was done, or would be."""
-
-    derivation: str
-    outputs: dict[str, str]
-    out_path: str | None
-    built: list[str] = dataclasses.field(default_factory=list)
-    fetched: list[str] = dataclasses.field(default_factory=list)
-    changed: bool = False
-    diff: dict[str, str] = dataclasses.field(default_factory=dict)
-    warnings: list[str] = dataclasses.field(default_factory=list)
-
-    def public(self) -> dict[str, Any]:
-        """As the module returns it."""
-        return dataclasses.asdict(self)
+from .result import Request, Result, chosen, conclude
 
 
 def build(nix: Nix, request: Request, check_mode: bool = False) -> Result:
     """Bring about what is wanted; in check mode say what that would take."""
-    if request.source.derivation:
-        return _build_given(nix, request, request.source.derivation, check_mode)
     if request.source.flake and request.evaluate_only and request.out_link:
         raise NixError(
             "Nix makes no link to the derivation of a flake: leave out 'out_link', or build the flake instead of 'evaluate_only'."
         )
-    with evaluation(nix, request.source) as expression:
-        if request.source.flake:
-            return _realise(nix, request, Evaluated(*expression.instantiate()), check_mode)
-        if request.evaluate_only:
-            return _evaluate_only(nix, request, expression, check_mode)
-        if check_mode:
-            return _foretell(nix, request, expression)
-        return _realise(nix, request, Evaluated(*expression.instantiate()), check_mode)
-
-
-def _build_given(nix: Nix, request: Request, derivation: str, check_mode: bool) -> Result:
-    path, _mark, output = derivation.partition("!")
-    if store.is_valid(nix, path):
-        return _realise(nix, request, Evaluated(path, output or "out"), check_mode)
-    missing = f"{path} is not in the store of {nix.host}. Module nixmetal.builders.nix_copy brings it there."
     if check_mode:
-        # Whatever brings it there has not run either.
-        return Result(path, {}, None, built=[path], changed=True, warnings=[missing])
-    raise NixError(missing)
+        return looking.look(nix, request)
+    if request.source.derivation:
+        return _build_given(nix, request, request.source.derivation)
+    with evaluation(nix, request.source) as expression:
+        if request.evaluate_only and not request.source.flake:
+            return _evaluate_only(nix, request, expression)
+        return _realise(nix, request, Evaluated(*expression.instantiate()))
 
 
-def _evaluate_only(nix: Nix, request: Request, expression: Evaluation, check_mode: bool) -> Result:
+def _build_given(nix: Nix, request: Request, derivation: str) -> Result:
+    path, _mark, output = derivation.partition("!")
+    if not store.is_valid(nix, path):
+        raise NixError(looking.absent(nix, path))
+    return _realise(nix, request, Evaluated(path, output or "out"))
+
+
+def _evaluate_only(nix: Nix, request: Request, expression: Evaluation) -> Result:
     derivation = expression.foretell()
     links = {request.out_link: derivation} if request.out_link else {}
     before = out_links.read(links)
     known = store.is_valid(nix, derivation)
-    if not check_mode and (not known or before != links):
+    if not known or before != links:
         expression.instantiate(request.out_link)
-    outputs = store.outputs(nix, derivation) if known or not check_mode else _foretold_outputs(derivation, expression)
-    return _compare(Result(derivation, outputs, _chosen(outputs, "out"), changed=not known), before, links)
+    outputs = store.outputs(nix, derivation)
+    return conclude(Result(derivation, outputs, chosen(outputs, "out"), changed=not known), before, links)
 
 
-def _foretold_outputs(derivation: str, expression: Evaluation) -> dict[str, str]:
-    return store.outputs_by_name(derivation, expression.foretell_outputs())
-
-
-def _foretell(nix: Nix, request: Request, expression: Evaluation) -> Result:
-    derivation = expression.foretell()
-    if store.is_valid(nix, derivation):
-        return _realise(nix, request, Evaluated(derivation, "out"), check_mode=True)
-    # Its inputs are not in the store either, so Nix cannot say which of them would be built: it itself, at least.
-    outputs = _foretold_outputs(derivation, expression)
-    links = out_links.names(request.out_link, outputs)
-    result = Result(derivation, outputs, _chosen(outputs, "out"), built=[derivation])
-    return _compare(result, out_links.read(links), links)
-
-
-def _realise(nix: Nix, request: Request, evaluated: Evaluated, check_mode: bool) -> Result:
+def _realise(nix: Nix, request: Request, evaluated: Evaluated) -> Result:
     outputs = store.outputs(nix, evaluated.derivation)
-    result = Result(evaluated.derivation, outputs, _chosen(outputs, evaluated.output))
+    result = Result(evaluated.derivation, outputs, chosen(outputs, evaluated.output))
     if request.evaluate_only:
         return result
     links = out_links.names(request.out_link, outputs)
     before = out_links.read(links)
-    if check_mode:
-        result.built, result.fetched = store.missing(nix, evaluated.derivation)
-    else:
-        log = _run(nix, request, result)
-        result.built, result.fetched = log.built, log.fetched
-    return _compare(result, before, links)
+    # Read while the link still keeps it from the garbage collector.
+    old = _old_closure(nix, before.get(request.out_link or ""), links.get(request.out_link or ""))
+    log = _run(nix, request, result)
+    result.built, result.fetched = log.built, log.fetched
+    result.unpacked_size = sum(store.sizes(nix, log.fetched).values())
+    new = closure.sizes(nix, result.out_path) if result.out_path else {}
+    result.closure_size = sum(new.values())
+    return conclude(result, before, links, [] if old is None else closure.compare(old, new))
 
 
-def _compare(result: Result, before: dict[str, str | None], after: dict[str, str]) -> Result:
-    result.changed = bool(result.changed or result.built or result.fetched or before != after)
-    result.diff = {"before": out_links.text(before), "after": out_links.text(dict(after))}
-    return result
-
-
-def _chosen(outputs: dict[str, str], output: str) -> str | None:
-    return outputs.get(output) or next(iter(outputs.values()), None)
+def _old_closure(nix: Nix, old: str | None, new: str | None) -> dict[str, int] | None:
+    """What the link leads to before it is turned."""
+    if not old or not new or old == new or not store.is_valid(nix, old):
+        return None
+    return closure.sizes(nix, old)
 
 
 def _run(nix: Nix, request: Request, result: Result) -> BuildLog:

@@ -54,8 +54,14 @@ class Nix:
         # Nix refuses to work without a home.
         self._environment.setdefault("HOME", os.path.expanduser("~"))
 
-    def run(self, program: str, *arguments: str, environment: Mapping[str, str] | None = None) -> Answer:
-        """Run one program to its end."""
+    def having(self, settings: Mapping[str, object]) -> Nix:
+        """The same Nix with further settings, which win."""
+        return Nix(settings, self._environment)
+
+    def run(
+        self, program: str, *arguments: str, environment: Mapping[str, str] | None = None, text: str | None = None
+    ) -> Answer:
+        """Run one program to its end, with a text as its standard input."""
         found = shutil.which(program, path=self._path)
         if found is None:
             raise NixMissing(
@@ -67,7 +73,7 @@ class Nix:
             capture_output=True,
             check=False,
             env={**self._environment, **(environment or {})},
-            stdin=subprocess.DEVNULL,
+            input=text or "",
             encoding="utf-8",
             errors="replace",
         )

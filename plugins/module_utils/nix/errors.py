@@ -62,5 +62,7 @@ REMEDIES = {
     "role nix_host, nix_host_settings).",
     "the group 'nixbld' specified in 'build-users-group' does not exist": "Role nix_host makes the build users, "
     "or sets build-users-group to nothing.",
+    "option 'allow-import-from-derivation' is disabled": "The expression imports what would have to be built first, and "
+    "check mode builds nothing: only a real run can evaluate it.",
     "experimental Nix feature 'flakes' is disabled": "Nix on {host} does not know flakes; use 'file' instead.",
 }

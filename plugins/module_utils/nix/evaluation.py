@@ -80,16 +80,13 @@ class Evaluation:
         line, _mark, output = self._only(answer.lines).partition("!")
         return os.path.realpath(line) if os.path.islink(line) else line, output or "out"
 
+    def using(self, nix: Nix) -> Evaluation:
+        """The same expression for a Nix with other settings."""
+        return Evaluation(nix, self._source, self._directory)
+
     def foretell(self) -> str:
         """The derivation's path, without writing anything."""
         return str(json.loads(self._call("--eval", "--json", *self._attribute("drvPath")).out))
-
-    def foretell_outputs(self) -> list[str]:
-        """The paths of all outputs, without writing anything."""
-        # A derivation in JSON is its output path, and `all` is the list of a derivation's outputs as derivations.
-        return [
-            str(path) for path in json.loads(self._call("--eval", "--strict", "--json", *self._attribute("all")).out)
-        ]
 
     def _attribute(self, *more: str) -> tuple[str, ...]:
         path = ".".join([*([self._source.attr] if self._source.attr else []), *more])

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import pytest
 
-from ansible_collections.nixmetal.builders.plugins.module_utils.nix.building import Request, build
+from ansible_collections.nixmetal.builders.plugins.module_utils.nix.building import build
 from ansible_collections.nixmetal.builders.plugins.module_utils.nix.errors import NixError
 from ansible_collections.nixmetal.builders.plugins.module_utils.nix.evaluation import Source
+from ansible_collections.nixmetal.builders.plugins.module_utils.nix.result import Request
 
 if TYPE_CHECKING:
     from tests.unit.conftest import RealNix

@@ -97,7 +97,11 @@ def test_check_mode_builds_nothing(programs: Path, capsys: pytest.CaptureFixture
     link = programs / "result"
     answer = run(nix_build, capsys, check_mode=True, derivation=DRV, out_link=str(link))
     assert (answer["changed"], answer["built"]) == (True, [DRV])
-    assert answer["diff"] == {"before": "", "after": f"{link} -> {OUT}\n"}
+    assert answer["diff"] == {
+        "before": "",
+        "after": f"{link} -> {OUT}\n",
+        "prepared": f"to be built:\n  {DRV}\n",
+    }
     assert not (programs / "realised").exists()
 
 

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ansible_collections.nixmetal.builders.plugins.module_utils.nix.building import Request, build
+from ansible_collections.nixmetal.builders.plugins.module_utils.nix.building import build
 from ansible_collections.nixmetal.builders.plugins.module_utils.nix.errors import NixError
 from ansible_collections.nixmetal.builders.plugins.module_utils.nix.evaluation import Source
+from ansible_collections.nixmetal.builders.plugins.module_utils.nix.result import Request
 
 if TYPE_CHECKING:
     from tests.unit.conftest import RealNix
@@ -62,7 +63,8 @@ def test_check_mode_writes_nothing_and_foretells_the_same_paths(real_nix: RealNi
     assert not Path(foretold.derivation).exists()
     assert not (tmp_path / "result").is_symlink()
     done = build(real_nix.nix(), request)
-    assert (foretold.derivation, foretold.outputs, foretold.diff) == (done.derivation, done.outputs, done.diff)
+    assert (foretold.derivation, foretold.outputs) == (done.derivation, done.outputs)
+    assert {name: foretold.diff[name] for name in done.diff} == done.diff
     assert foretold.diff["after"] == f"{tmp_path}/result -> {done.out_path}\n"
     assert not build(real_nix.nix(), request, check_mode=True).changed
 

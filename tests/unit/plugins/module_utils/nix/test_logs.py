@@ -82,8 +82,16 @@ def test_both_lists_of_a_dry_run_are_read() -> None:
         "warning: something\nthese 2 derivations will be built:\n  /nix/store/a.drv\n  /nix/store/b.drv\n"
         "this path will be fetched (0.1 MiB download, 0.2 MiB unpacked):\n  /nix/store/c\n"
     )
-    assert store.read_dry_run(text) == (["/nix/store/a.drv", "/nix/store/b.drv"], ["/nix/store/c"])
-    assert store.read_dry_run("") == ([], [])
+    found = store.read_dry_run(text)
+    assert (found.built, found.fetched) == (["/nix/store/a.drv", "/nix/store/b.drv"], ["/nix/store/c"])
+    assert (found.download_size, found.unpacked_size) == (104858, 209715)
+    assert store.read_dry_run("") == store.Missing()
+
+
+def test_sizes_are_read_in_every_unit_that_nix_has_used() -> None:
+    text = "these 2 paths will be fetched (12.5 KiB download, 1.5 GiB unpacked):\n  /nix/store/a\n  /nix/store/b\n"
+    found = store.read_dry_run(text)
+    assert (found.download_size, found.unpacked_size) == (12800, 3 << 29)
 
 
 def test_outputs_are_named_by_their_paths() -> None:
