@@ -11,12 +11,13 @@ import dataclasses
 import json
 import os
 import select
-import signal
 import sys
 import threading
 import traceback
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
+
+from ansible_collections.nixmetal.builders.plugins.module_utils.detached import detach
 
 from .control import Control
 from .errors import StreamError
@@ -42,11 +43,8 @@ class Settings:
 def start(settings: Settings, progress: Progress, body: Body, patience: float) -> Answer:
     """Run body in a process of its own; the answer is what body reports first. A failure before that is raised."""
     reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        _leave(reader, writer, settings, progress, body)
+    detach(lambda: _leave(reader, writer, settings, progress, body))
     os.close(writer)
-    os.waitpid(child, 0)
     with os.fdopen(reader, "rb") as pipe:
         ready, _w, _x = select.select([pipe], [], [], patience + GRACE_SECONDS)
         line = pipe.readline() if ready else b""
@@ -59,24 +57,13 @@ def start(settings: Settings, progress: Progress, body: Body, patience: float) -
     return dict(answer)
 
 
-def _leave(reader: int, writer: int, settings: Settings, progress: Progress, body: Body) -> NoReturn:
-    """In the child: let go of everything of the module run, then work. It never comes back."""
-    try:
-        os.close(reader)
-        os.setsid()
-        if os.fork():
-            os._exit(0)
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        os.chdir("/")
-        nothing = os.open(os.devnull, os.O_RDWR)
-        for descriptor in (0, 1, 2):
-            os.dup2(nothing, descriptor)
-        watchdog = threading.Timer(settings.seconds + settings.linger + GRACE_SECONDS, os._exit, (1,))
-        watchdog.daemon = True
-        watchdog.start()
-        _work(writer, settings, progress, body)
-    finally:
-        os._exit(0)
+def _leave(reader: int, writer: int, settings: Settings, progress: Progress, body: Body) -> None:
+    """In the process of its own: work, but not for ever."""
+    os.close(reader)
+    watchdog = threading.Timer(settings.seconds + settings.linger + GRACE_SECONDS, os._exit, (1,))
+    watchdog.daemon = True
+    watchdog.start()
+    _work(writer, settings, progress, body)
 
 
 def _work(writer: int, settings: Settings, progress: Progress, body: Body) -> None:
