@@ -2,34 +2,78 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# The image for production hardware, without flakes:
+# The images for production hardware, without flakes:
 #
-#   nix-build nix --arg settings '{ authorizedKeys = [ "ssh-ed25519 AAAA..." ]; }'
+#   nix-build nix -A images.x86_64-linux --arg settings '{ authorizedKeys = [ "ssh-ed25519 AAAA..." ]; }'
 #
-# All arguments can be given as JSON by module nix_build.
+# images.SYSTEM is the image for all plans of a system; images.c3-medium-x86 that of one plan alone, and
+# images.c3-medium-x86--big-parallel of its variant big-parallel alone. All arguments can be given as JSON by module nix_build.
 {
-  # nixpkgs of NixOS 25.11 or 26.05: a path, or its text.
+  # nixpkgs of NixOS 24.11 to 26.05: a path, or its text.
   nixpkgs ? <nixpkgs>,
-  # A file of plans/, without ".nix".
-  plan ? "c3-medium-x86",
   # Values for the options below `nixmetal` (modules/).
   settings ? { },
-  # Further NixOS modules: paths, or their text.
+  # Further NixOS modules: values or paths, or a path's text, which without a leading slash is looked for beside this file.
   modules ? [ ],
 }:
 let
-  inherit (builtins) concatStringsSep attrNames readDir;
-  file = ./plans + "/${plan}.nix";
-  known = map (name: builtins.replaceStrings [ ".nix" ] [ "" ] name) (attrNames (readDir ./plans));
+  inherit (builtins)
+    attrNames
+    attrValues
+    isString
+    listToAttrs
+    mapAttrs
+    substring
+    ;
+  data = import ./plans;
+
+  located =
+    module:
+    if isString module then
+      if substring 0 1 module == "/" then /. + module else ./. + "/${module}"
+    else
+      module;
+
+  configuration =
+    system: extra:
+    import (nixpkgs + "/nixos/lib/eval-config.nix") {
+      inherit system;
+      modules = [
+        ./modules
+        { nixmetal = settings; }
+        extra
+      ]
+      ++ map located modules;
+    };
+
+  # No setting may widen what the name of an image says.
+  force = content: {
+    _type = "override";
+    priority = 50;
+    inherit content;
+  };
+  ofPlan = plan: configuration plan.system { nixmetal.plans = force [ plan.slug ]; };
+  ofBigParallel =
+    plan:
+    configuration plan.system {
+      nixmetal.plans = force [ plan.slug ];
+      nixmetal.builder.variant = force "big-parallel";
+    };
+  bigParallel = listToAttrs (
+    map (name: {
+      name = "${name}--big-parallel";
+      value = ofBigParallel data.byAttribute.${name};
+    }) (attrNames data.byAttribute)
+  );
+  systems = listToAttrs (
+    map (plan: {
+      name = plan.system;
+      value = configuration plan.system { };
+    }) (attrValues data.plans)
+  );
 in
-if !builtins.pathExists file then
-  throw "nix/plans has no plan '${plan}', only ${concatStringsSep ", " known}: add ${plan}.nix there, or name another plan."
-else
-  import ./image.nix {
-    inherit nixpkgs;
-    modules = [
-      file
-      { nixmetal = settings; }
-    ]
-    ++ modules;
-  }
+rec {
+  # NixOS configurations; the image of one is config.system.build.nixmetalImage.
+  configurations = mapAttrs (_: ofPlan) data.byAttribute // bigParallel // systems;
+  images = mapAttrs (_: nixos: nixos.config.system.build.nixmetalImage) configurations;
+}

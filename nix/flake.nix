@@ -8,13 +8,45 @@
 
   outputs =
     { self, nixpkgs }:
+    let
+      inherit (nixpkgs) lib;
+      systems = [
+        "x86_64-linux"
+        "aarch64-linux"
+      ];
+      # Values for the options below `nixmetal`, committed beside this file in a copy of one's own.
+      settings = if builtins.pathExists ./settings.json then lib.importJSON ./settings.json else { };
+      all = import ./. { inherit nixpkgs settings; };
+      of = system: lib.filterAttrs (_: nixos: nixos.pkgs.stdenv.hostPlatform.system == system);
+      forSystems = lib.genAttrs systems;
+    in
     {
       # For a configuration of one's own; the image is config.system.build.nixmetalImage.
       nixosModules.default = ./modules;
 
-      # lib.image { plan, settings, modules }: an image with settings, which packages of a flake cannot take.
-      lib.image = arguments: import ./. ({ inherit nixpkgs; } // arguments);
+      # lib.images { settings, modules }: the images with settings and modules that packages of a flake cannot take as arguments.
+      lib.images = arguments: (import ./. ({ inherit nixpkgs; } // arguments)).images;
 
-      formatter.x86_64-linux = nixpkgs.legacyPackages.x86_64-linux.nixfmt;
+      nixosConfigurations = all.configurations;
+
+      packages = forSystems (
+        system: lib.mapAttrs (_: nixos: nixos.config.system.build.nixmetalImage) (of system all.configurations)
+      );
+
+      # Each boots an image over the network in a virtual machine, with a root of its own.
+      checks = forSystems (
+        system:
+        lib.genAttrs [ "tmpfs" "encrypted-swap" "zfs-stripe" ] (
+          root: import ./tests/netboot.nix { inherit nixpkgs system root; }
+        )
+      );
+
+      # Images need settings: without settings.json there are the checks alone.
+      hydraJobs = {
+        inherit (self) checks;
+      }
+      // lib.optionalAttrs (settings != { }) { images = self.packages; };
+
+      formatter = forSystems (system: nixpkgs.legacyPackages.${system}.nixfmt-rfc-style);
     };
 }

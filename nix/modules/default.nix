@@ -4,10 +4,19 @@
 {
   imports = [
     ./builder.nix
+    ./exporters.nix
+    ./firewall.nix
     ./image.nix
+    ./journal.nix
+    ./logins.nix
+    ./metadata.nix
+    ./network.nix
     ./nix.nix
     ./phone-home.nix
-    ./services.nix
-    ./user.nix
+    ./plans.nix
+    ./root
+    ./segments.nix
+    ./system.nix
+    ./variants.nix
   ];
 }

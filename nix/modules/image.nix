@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# The image directory of this configuration, and how the booted machine mounts its segments.
+# The image directory of this configuration: kernel, stage 1 and the closure, cut into segments by store path.
 {
   config,
   lib,
@@ -43,8 +43,7 @@ let
       closure = closures.${name};
       without = map (lower: closures.${lower}) (lib.filter (other: other < name) names);
     };
-
-  mountPoint = name: "/nix/.segments/${name}";
+  data = import ../plans;
 in
 {
   options.nixmetal.image = {
@@ -68,6 +67,20 @@ in
       '';
       example = lib.literalExpression ''{ "10-base" = [ pkgs.glibc ]; }'';
     };
+    segmentNames = mkOption {
+      type = types.listOf types.singleLineStr;
+      internal = true;
+      readOnly = true;
+      example = [ "90-system" ];
+      description = "All segments, in the order of their names.";
+    };
+    overlay = mkOption {
+      type = types.bool;
+      internal = true;
+      default = true;
+      example = false;
+      description = "Whether the store is the segments with an overlay; else the root unpacks them.";
+    };
   };
 
   config = {
@@ -81,6 +94,7 @@ in
       }
     ];
 
+    nixmetal.image.segmentNames = names;
     nixmetal.image.segments = {
       "10-base" = [
         pkgs.bash
@@ -90,52 +104,6 @@ in
       "20-kernel" = [ config.system.modulesTree ];
       "40-nix" = [ config.nix.package ];
     };
-
-    # Defaulted by NixOS 26.05, said for 25.11.
-    boot.initrd.systemd.enable = true;
-    boot.loader.grub.enable = false;
-    boot.initrd.availableKernelModules = [
-      "squashfs"
-      "overlay"
-    ];
-    boot.initrd.kernelModules = [
-      "loop"
-      "overlay"
-    ];
-
-    fileSystems = {
-      "/" = {
-        device = "tmpfs";
-        fsType = "tmpfs";
-        options = [ "mode=0755" ];
-      };
-      "/nix/.rw-store" = {
-        device = "tmpfs";
-        fsType = "tmpfs";
-        options = [ "mode=0755" ];
-        neededForBoot = true;
-      };
-      "/nix/store" = {
-        overlay = {
-          lowerdir = map mountPoint names;
-          upperdir = "/nix/.rw-store/store";
-          workdir = "/nix/.rw-store/work";
-        };
-        neededForBoot = true;
-      };
-    }
-    // lib.listToAttrs (
-      map (name: {
-        name = mountPoint name;
-        value = {
-          # In stage 1's own file system; written as NixOS's netboot module writes it.
-          device = "../segments/${name}.squashfs";
-          fsType = "squashfs";
-          options = [ "loop" ];
-          neededForBoot = true;
-        };
-      }) names
-    );
 
     systemd.services.register-nix-paths = {
       description = "Register the image's store paths in Nix's database";
@@ -150,7 +118,9 @@ in
       serviceConfig = {
         Type = "oneshot";
         RemainAfterExit = true;
-        StandardInput = "file:${mountPoint last}/nix-path-registration";
+        StandardInput = "file:${
+          if cfg.overlay then "/nix/.segments/${last}/nix-path-registration" else "/nix/.nix-path-registration"
+        }";
         ExecStart = "${config.nix.package}/bin/nix-store --load-db";
       };
     };

@@ -10,23 +10,37 @@
   ...
 }:
 let
-  inherit (lib) mkEnableOption mkIf;
-  builder = config.nixmetal.builder;
+  inherit (lib) mkIf mkOption types;
 in
 {
-  options.nixmetal.phoneHome.enable = mkEnableOption "phoning home to the provider's metadata service" // {
-    default = true;
+  options.nixmetal.phoneHome.enable = mkOption {
+    type = types.bool;
+    default = config.nixmetal.metadata.enable;
+    defaultText = lib.literalExpression "config.nixmetal.metadata.enable";
     example = false;
+    description = "Whether the machines tell the provider's metadata service their host key, what they can build, and that they are ready.";
   };
 
   config = mkIf config.nixmetal.phoneHome.enable {
+    assertions = [
+      {
+        assertion = config.nixmetal.metadata.enable;
+        message = ''
+          nixmetal.phoneHome.enable is set, but nixmetal.metadata.enable is not: there is nobody to tell. Enable the metadata, or turn
+          phoneHome off.
+        '';
+      }
+    ];
+
     systemd.services.nixmetal-phone-home = {
       description = "Tell the metadata service who this machine is";
       wantedBy = [ "multi-user.target" ];
       wants = [ "network-online.target" ];
-      # sshd answers, and its key exists.
+      requires = [ "nixmetal-variant.service" ];
+      # sshd answers, its key exists, and it is known what the machine takes on.
       after = [
         "network-online.target"
+        "nixmetal-variant.service"
         "sshd.service"
       ];
       path = [
@@ -34,17 +48,11 @@ in
         pkgs.curl
         pkgs.gnused
       ];
-      environment = {
-        NIXMETAL_SYSTEMS = toString builder.systems;
-        NIXMETAL_FEATURES = toString builder.features;
-        NIXMETAL_MANDATORY_FEATURES = toString builder.mandatoryFeatures;
-        NIXMETAL_MAX_JOBS = toString builder.maxJobs;
-        NIXMETAL_SPEED_FACTOR = toString builder.speedFactor;
-      };
       unitConfig.StartLimitIntervalSec = 0;
       serviceConfig = {
         Type = "oneshot";
         RemainAfterExit = true;
+        EnvironmentFile = "/run/nixmetal/variant.env";
         ExecStart = "${pkgs.runtimeShell} ${../lib/phone-home.sh}";
         Restart = "on-failure";
         RestartSec = 15;
