@@ -171,13 +171,16 @@ def test_a_machine_boots_its_script_and_leaves_nothing_behind(namespace, tmp_pat
     assert time.monotonic() - started < 60
 
 
-def on_broken_kvm(acceleration: str) -> dict[str, object]:
-    return settings() | {"qemu": {"acceleration": acceleration, "binary": str(Path(__file__).parent / "broken_kvm.py")}}
+def on_broken_kvm(directory: Path, acceleration: str) -> dict[str, object]:
+    binary = directory / "qemu"
+    binary.write_text(f'#!/bin/sh\nexec {sys.executable} {Path(__file__).parent / "broken_kvm.py"} "$@"\n')
+    binary.chmod(0o755)
+    return settings() | {"qemu": {"acceleration": acceleration, "binary": str(binary)}}
 
 
 def test_a_machine_on_which_kvm_breaks_down_goes_on_in_software_emulation(namespace, tmp_path):
     call = Client(namespace)
-    with running(tmp_path, in_namespace(namespace), **on_broken_kvm("auto")):
+    with running(tmp_path, in_namespace(namespace), **on_broken_kvm(tmp_path, "auto")):
         device = call("POST", f"/metal/v1/projects/{PROJECT}/devices", ORDER)
 
         def qemu():
@@ -191,7 +194,7 @@ def test_a_machine_on_which_kvm_breaks_down_goes_on_in_software_emulation(namesp
 
 def test_where_only_kvm_is_wanted_its_breakdown_is_told(namespace, tmp_path):
     call = Client(namespace)
-    with running(tmp_path, in_namespace(namespace), **on_broken_kvm("kvm")):
+    with running(tmp_path, in_namespace(namespace), **on_broken_kvm(tmp_path, "kvm")):
         device = call("POST", f"/metal/v1/projects/{PROJECT}/devices", ORDER)
         wait_for("the failure", lambda: call("GET", f"/devices/{device['id']}")["state"] == "failed", 30)
         events = call("GET", f"/devices/{device['id']}/events?per_page=100")["events"]
