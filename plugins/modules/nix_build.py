@@ -133,6 +133,18 @@ options:
       - How many of the last lines of a failed build's log to return.
     type: int
     default: 40
+  progress:
+    description:
+      - >-
+        Seconds between lines in the playbook's output that tell how far the build is: derivations, copies and bytes done and to be
+        done, and the names of what it is at. V(0) shows none.
+      - With it, the build runs in a process of its own on the host. A connection that breaks is taken up again for two minutes.
+      - When Ansible is interrupted or killed, or loses the host for good, the build goes on for at most five minutes and is then ended.
+        A next run with the same options follows the build that still runs, or goes on from what was built.
+      - Without it, a build whose Ansible was killed goes on to its end on the host.
+      - Has no effect in check mode and with C(async).
+    type: int
+    default: 0
 extends_documentation_fragment:
   - nixmetal.builders.attributes
   - nixmetal.builders.nix_ssh

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
@@ -40,3 +42,21 @@ def line(route: str, progress: dict[str, float]) -> str:
     if done >= total:
         return f"{text}, {size(rate)}/s, writing the last of it to the disk"
     return f"{text}, {size(rate)}/s, {duration((total - done) / rate)} left"
+
+
+def build_line(what: str, progress: dict[str, Any]) -> str:
+    """How far a build is: derivations, copies, bytes, and what it is at."""
+    if not progress:
+        return f"{what}: evaluating"
+    parts = []
+    if progress["to_build"]:
+        parts.append(f"{progress['built']} of {progress['to_build']} built")
+    if progress["to_copy"]:
+        parts.append(f"{progress['copied']} of {progress['to_copy']} copied")
+    if progress["bytes_total"]:
+        parts.append(f"{size(progress['bytes_done'])} of {size(progress['bytes_total'])}")
+    names, more = progress["names"], progress["running"] - len(progress["names"])
+    if names:
+        verb = "waiting for another build: " if progress["waiting"] else ""
+        parts.append(verb + ", ".join(names) + (f" and {more} more" if more > 0 else ""))
+    return f"{what}: {', '.join(parts) or 'looking at what is there'} ({duration(progress['seconds'])})"

@@ -43,6 +43,7 @@ BUILD = {
     "keep_going": {"type": "bool", "default": False},
     "options": {"type": "dict", "default": {}},
     "log_lines": {"type": "int", "default": 40},
+    "progress": {"type": "int", "default": 0},
     **SSH,
 }
 EXCLUSIVE = [SOURCES, ["evaluate_only", "rebuild"], ["evaluate_only", "derivation"]]

@@ -9,8 +9,9 @@ from __future__ import annotations
 import collections
 import json
 import re
-from typing import Any
+from typing import Callable
 
+from .command import Event
 from .errors import plain
 
 PREFIX = "@nix "
@@ -28,17 +29,18 @@ DERIVATION = re.compile(r"(?P<before>dependencies of (?:derivation )?)?'(?P<path
 class BuildLog:
     """Reads a log; asks nothing of Nix."""
 
-    def __init__(self, text: str = "", keep: int = 40) -> None:
+    def __init__(self, text: str = "", keep: int = 40, watch: Callable[[Event], None] | None = None) -> None:
         self._keep = keep
+        self._watch = watch
         self._building: dict[int, str] = {}
         self._logs: dict[str, collections.deque[str]] = {}
         self.built: list[str] = []
         self.fetched: list[str] = []
         self.copied: list[str] = []
         self.errors: list[str] = []
-        self.others: list[str] = []
+        self.others: collections.deque[str] = collections.deque(maxlen=5)
         for line in text.splitlines():
-            self._line(line)
+            self.line(line)
 
     @property
     def failed(self) -> list[str]:
@@ -49,13 +51,14 @@ class BuildLog:
     @property
     def words(self) -> str:
         """What went wrong, as Nix and ssh say it."""
-        return "\n".join([*self.errors, *self.others[-5:]])
+        return "\n".join([*self.errors, *self.others])
 
     def tail(self, derivation: str) -> list[str]:
         """The last lines that a build printed."""
         return list(self._logs.get(derivation, ()))
 
-    def _line(self, line: str) -> None:
+    def line(self, line: str) -> None:
+        """Take the next line."""
         if not line.startswith(PREFIX):
             # What was said before Nix's logger stood, and what ssh says.
             self.others.append(plain(line))
@@ -64,11 +67,13 @@ class BuildLog:
             event = json.loads(line[len(PREFIX) :])
         except ValueError:
             return
+        if self._watch:
+            self._watch(event)
         handler = {"start": self._start, "result": self._result, "msg": self._message}.get(event.get("action"))
         if handler:
             handler(event)
 
-    def _start(self, event: dict[str, Any]) -> None:
+    def _start(self, event: Event) -> None:
         fields = event.get("fields") or [""]
         kind, subject = event.get("type"), str(fields[0])
         if kind == BUILD:
@@ -80,11 +85,11 @@ class BuildLog:
         elif kind == COPY_PATH:
             self._add(self.copied, subject)
 
-    def _result(self, event: dict[str, Any]) -> None:
+    def _result(self, event: Event) -> None:
         if event.get("type") in (BUILD_LOG_LINE, POST_BUILD_LOG_LINE) and event.get("id") in self._building:
             self._logs[self._building[event["id"]]].append(plain(str(event["fields"][0])))
 
-    def _message(self, event: dict[str, Any]) -> None:
+    def _message(self, event: Event) -> None:
         text = plain(str(event.get("raw_msg") or event.get("msg")))
         # Nix 2.8 gives some warnings the level of errors.
         if event.get("level") == ERROR and not text.startswith("warning:"):

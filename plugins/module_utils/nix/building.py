@@ -13,6 +13,11 @@ from .errors import NO_SPACE, NixError, remedy
 from .evaluation import Evaluated, Evaluation, Source, evaluation
 from .result import Request, Result, chosen, conclude
 
+KILLED = (
+    "Nix itself was killed by signal {signal}. Signal 9 mostly means that the host ran out of memory: its kernel log tells. "
+    "What was built is kept, and a next run goes on from there."
+)
+
 
 def build(nix: Nix, request: Request, check_mode: bool = False) -> Result:
     """Bring about what is wanted; in check mode say what that would take."""
@@ -82,21 +87,24 @@ def _run(nix: Nix, request: Request, result: Result) -> BuildLog:
 
 
 def _realise_once(nix: Nix, request: Request, derivation: str, *arguments: str) -> BuildLog:
-    answer = nix.run("nix-store", "--realise", "--log-format", "internal-json", derivation, *arguments)
-    log = BuildLog(answer.err, keep=request.log_lines)
+    log = BuildLog(keep=request.log_lines, watch=nix.watch)
+    answer = nix.follow(
+        "nix-store", "--realise", "--log-format", "internal-json", derivation, *arguments, listen=log.line
+    )
     if answer.code:
-        raise _failure(nix, request.source, log)
+        raise _failure(nix, request.source, log, answer.code)
     return log
 
 
-def _failure(nix: Nix, source: Source, log: BuildLog) -> NixError:
+def _failure(nix: Nix, source: Source, log: BuildLog, code: int) -> NixError:
     failed = log.failed
     tail = [line for derivation in failed for line in log.tail(derivation)]
     # A builder's own words count too: cp inside a build says it first when a disk is full.
     hint = remedy(log.words, nix.host) or (remedy(NO_SPACE, nix.host) if NO_SPACE in "\n".join(tail) else "")
     last = "\n".join(["", "Last lines of its log:", *tail]) if tail else ""
+    words = KILLED.format(signal=-code) if code < 0 else log.words
     return NixError(
-        f"The build of {source} failed on {nix.host}: {log.words}{hint}{last}",
+        f"The build of {source} failed on {nix.host}: {words}{hint}{last}",
         failed_derivations=failed,
         log=tail,
         built=log.built,

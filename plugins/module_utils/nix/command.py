@@ -11,7 +11,10 @@ import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Mapping
+import tempfile
+import threading
+from collections.abc import Mapping, Sequence
+from typing import IO, Any, Callable
 
 from .errors import NixError, NixMissing
 
@@ -24,6 +27,9 @@ USUAL_PLACES = (
     "/usr/bin",
     "/bin",
 )
+
+STOP_SECONDS = 20.0
+Event = dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,8 +49,14 @@ class Answer:
 class Nix:
     """Runs Nix's programs with one set of settings."""
 
-    def __init__(self, settings: Mapping[str, object], environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        settings: Mapping[str, object],
+        environment: Mapping[str, str] | None = None,
+        watch: Callable[[Event], None] | None = None,
+    ) -> None:
         self.host = socket.gethostname()
+        self.watch = watch  # is told each event of a build's log
         self._environment = dict(os.environ if environment is None else environment)
         self._path = os.pathsep.join(filter(None, [self._environment.get("PATH"), *USUAL_PLACES]))
         inherited = self._environment.get("NIX_CONFIG", "")
@@ -53,31 +65,78 @@ class Nix:
         self._environment["PATH"] = self._path
         # Nix refuses to work without a home.
         self._environment.setdefault("HOME", os.path.expanduser("~"))
+        self._running: subprocess.Popen[str] | None = None
+        self._stopped = ""
 
     def having(self, settings: Mapping[str, object]) -> Nix:
         """The same Nix with further settings, which win."""
-        return Nix(settings, self._environment)
+        return Nix(settings, self._environment, self.watch)
 
     def run(
         self, program: str, *arguments: str, environment: Mapping[str, str] | None = None, text: str | None = None
     ) -> Answer:
         """Run one program to its end, with a text as its standard input."""
+        process = self._start(program, arguments, subprocess.PIPE, subprocess.PIPE, environment)
+        out, err = process.communicate(text)
+        return self._ended(process, out, err)
+
+    def follow(self, program: str, *arguments: str, listen: Callable[[str], None]) -> Answer:
+        """Run one program to its end, and hear each line of its standard error as it comes."""
+        with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as out:
+            process = self._start(program, arguments, subprocess.DEVNULL, out)
+            assert process.stderr is not None
+            with process.stderr as lines:
+                for line in lines:
+                    listen(line.rstrip("\n"))
+            process.wait()
+            out.seek(0)
+            return self._ended(process, out.read(), "")
+
+    def stop(self, why: str) -> None:
+        """End what runs, from another thread; whatever is run later fails at once with the same words."""
+        self._stopped = why
+        running = self._running
+        if running is None:
+            return
+        # Nix ends its builders when it is asked to end; killed, it cannot.
+        running.terminate()
+        threading.Timer(STOP_SECONDS, running.kill).start()
+
+    def _start(
+        self,
+        program: str,
+        arguments: Sequence[str],
+        stdin: int,
+        stdout: int | IO[str],
+        environment: Mapping[str, str] | None = None,
+    ) -> subprocess.Popen[str]:
+        if self._stopped:
+            raise NixError(self._stopped)
+        self._running = subprocess.Popen(
+            [self._find(program), *arguments],
+            stdin=stdin,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            env={**self._environment, **(environment or {})},
+            encoding="utf-8",
+            errors="replace",
+        )
+        return self._running
+
+    def _ended(self, process: subprocess.Popen[str], out: str, err: str) -> Answer:
+        self._running = None
+        if self._stopped:
+            raise NixError(self._stopped)
+        return Answer(process.returncode, out, err)
+
+    def _find(self, program: str) -> str:
         found = shutil.which(program, path=self._path)
         if found is None:
             raise NixMissing(
                 f"Nix is not installed on {self.host}: {program} is neither on PATH nor in one of its usual places. "
                 "Role nixmetal.builders.nix_host installs it (nix_host_install)."
             )
-        done = subprocess.run(
-            [found, *arguments],
-            capture_output=True,
-            check=False,
-            env={**self._environment, **(environment or {})},
-            input=text or "",
-            encoding="utf-8",
-            errors="replace",
-        )
-        return Answer(done.returncode, done.stdout, done.stderr)
+        return found
 
 
 def configuration(settings: Mapping[str, object]) -> list[str]:

@@ -1,0 +1,125 @@
+#!/usr/bin/python
+# Copyright (c) 2026, nixmetal.builders contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: nix_build_job
+short_description: One step of a Nix build that is looked at while it runs
+version_added: 0.1.0
+author:
+  - nixmetal.builders contributors (@nixmetal)
+description:
+  - Used by the action plugin of M(nixmetal.builders.nix_build) when its O(nixmetal.builders.nix_build#module:progress) is set, not by
+    playbooks.
+  - The build runs in a process of its own on the host. What is known of it is kept in C(~/.ansible/nixmetal-builds), in a directory
+    for each build, and removed a day after the last look at it.
+requirements:
+  - Nix on the host (role P(nixmetal.builders.nix_host#role)).
+attributes:
+  check_mode:
+    support: none
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+options:
+  operation:
+    description:
+      - V(start) begins the build, or follows one with the same options that runs already. V(wait) waits for its end. V(stop) makes
+        it end.
+    type: str
+    choices: [start, wait, stop]
+    required: true
+  build:
+    description: The options of M(nixmetal.builders.nix_build).
+    type: dict
+    required: true
+  seconds:
+    description: How long to wait for the end before telling how far the build is.
+    type: float
+    default: 0
+  lease:
+    description: Seconds after which a build that nobody asks for is ended.
+    type: float
+    default: 300
+extends_documentation_fragment:
+  - nixmetal.builders.attributes
+seealso:
+  - module: nixmetal.builders.nix_build
+"""
+
+EXAMPLES = r"""
+- name: Look at a build for two seconds
+  nixmetal.builders.nix_build_job:
+    operation: start
+    seconds: 2
+    build:
+      file: /srv/nix/default.nix
+"""
+
+RETURN = r"""
+finished:
+  description: Whether the build has ended.
+  returned: success
+  type: bool
+  sample: false
+outcome:
+  description: What M(nixmetal.builders.nix_build) returns.
+  returned: when it has ended
+  type: dict
+  sample:
+    changed: true
+progress:
+  description: How far the build is. Empty while the expression is evaluated.
+  returned: when it has not ended
+  type: dict
+  sample:
+    built: 3
+    to_build: 40
+attached:
+  description: Whether the build ran already.
+  returned: from V(start)
+  type: bool
+  sample: false
+left:
+  description: How an earlier run of the same build ended that nobody saw end.
+  returned: from V(start)
+  type: str
+  sample: ""
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.nixmetal.builders.plugins.module_utils.nix.arguments import BUILD, EXCLUSIVE, SOURCES
+from ansible_collections.nixmetal.builders.plugins.module_utils.nix.build_job import step
+from ansible_collections.nixmetal.builders.plugins.module_utils.nix.errors import NixError
+
+ARGUMENTS = {
+    "operation": {"type": "str", "choices": ["start", "wait", "stop"], "required": True},
+    "build": {
+        "type": "dict",
+        "required": True,
+        "options": BUILD,
+        "mutually_exclusive": EXCLUSIVE,
+        "required_one_of": [SOURCES],
+    },
+    "seconds": {"type": "float", "default": 0},
+    "lease": {"type": "float", "default": 300},
+}
+
+
+def main() -> None:
+    """Answer one step."""
+    module = AnsibleModule(argument_spec=ARGUMENTS)
+    try:
+        answer = step(module.params)
+    except NixError as error:
+        module.fail_json(msg=str(error), **error.details)
+    module.exit_json(**answer)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+# Copyright (c) 2026, nixmetal.builders contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A followed build, with a host that answers from a script."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible.errors import AnsibleConnectionFailure
+
+from ansible_collections.nixmetal.builders.plugins.plugin_utils import build_following, progress_lines
+from ansible_collections.nixmetal.builders.plugins.plugin_utils.build_following import Following
+
+PROGRESS = {
+    "built": 3, "to_build": 40, "copied": 2, "to_copy": 5, "bytes_done": 1_500_000, "bytes_total": 9_000_000,
+    "names": ["linux-6.1", "zfs"], "running": 4, "waiting": False, "seconds": 95.0,
+}  # fmt: skip
+RUNS = {"finished": False, "progress": PROGRESS}
+BEGUN = {**RUNS, "attached": False, "left": ""}
+ENDED = {"finished": True, "outcome": {"changed": True}}
+BROKEN = AnsibleConnectionFailure("Connection reset")
+
+
+class Host:
+    """Answers in turn; the last answer for ever."""
+
+    name = "build"
+
+    def __init__(self, *answers: Any) -> None:
+        self._answers = list(answers)
+        self.asked: list[str] = []
+        self.resets = 0
+
+    def run(self, _module: str, _within: float, **arguments: Any) -> dict[str, Any]:
+        self.asked.append(arguments["operation"])
+        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        if isinstance(answer, BaseException):
+            raise answer
+        return dict(answer)
+
+    def reset(self) -> None:
+        self.resets += 1
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build_following, "PAUSE", 0.0)
+
+
+def follow(host: Host, patience: float = 5.0) -> tuple[dict[str, Any], list[str], list[dict[str, Any]]]:
+    said: list[str] = []
+    shown: list[dict[str, Any]] = []
+    following = Following(host, {"file": "/x"}, 10, said.append, shown.append, patience)  # type: ignore[arg-type]
+    return following.run(), said, shown
+
+
+def test_a_quick_build_is_asked_for_once_and_shows_nothing() -> None:
+    host = Host({**ENDED, "attached": False, "left": ""})
+    assert follow(host) == ({"changed": True}, [], [])
+    assert host.asked == ["start"]
+
+
+def test_a_long_build_shows_how_far_it_is() -> None:
+    host = Host(BEGUN, RUNS, ENDED)
+    assert follow(host) == ({"changed": True}, [], [PROGRESS, PROGRESS])
+
+
+def test_a_broken_connection_is_taken_up_again() -> None:
+    host = Host(BROKEN, BEGUN, BROKEN, BROKEN, ENDED)
+    outcome, _said, _shown = follow(host)
+    assert outcome == {"changed": True}
+    assert host.asked == ["start", "start", "wait", "wait", "wait"]
+    assert host.resets == 3
+
+
+def test_a_connection_that_stays_away_is_explained_and_the_build_left_alone() -> None:
+    host = Host(BEGUN, BROKEN)
+    with pytest.raises(
+        AnsibleConnectionFailure, match=r"connection to build was lost .*Connection reset.*Run this again"
+    ):
+        follow(host, patience=0.0)
+    assert "stop" not in host.asked
+
+
+def test_an_earlier_run_is_spoken_of() -> None:
+    assert follow(Host({**BEGUN, "left": "it was left alone"}, ENDED))[1] == [
+        "build: of an earlier run that nobody saw end: it was left alone"
+    ]
+    assert "runs already" in follow(Host({**BEGUN, "attached": True}, ENDED))[1][0]
+
+
+def test_a_build_that_was_begun_here_is_stopped_when_the_task_is() -> None:
+    for attached, steps in ((False, ["start", "wait", "stop"]), (True, ["start", "wait"])):
+        host = Host({**BEGUN, "attached": attached}, KeyboardInterrupt(), ENDED)
+        with pytest.raises(KeyboardInterrupt):
+            follow(host)
+        assert host.asked == steps
+
+
+def test_options_that_are_wrong_are_told() -> None:
+    assert follow(Host({"failed": True, "msg": "no such option"}))[0]["msg"] == "no such option"
+
+
+def test_a_line_has_counts_bytes_names_and_time() -> None:
+    assert progress_lines.build_line("build", PROGRESS) == (
+        "build: 3 of 40 built, 2 of 5 copied, 1.5 MB of 9.0 MB, linux-6.1, zfs and 2 more (1 min 35 s)"
+    )
+    nothing = {**PROGRESS, "to_build": 0, "to_copy": 0, "bytes_total": 0, "names": [], "running": 0}
+    assert progress_lines.build_line("build", nothing) == "build: looking at what is there (1 min 35 s)"
+    waiting = {**PROGRESS, "waiting": True, "names": ["zfs"], "running": 1}
+    assert "waiting for another build: zfs" in progress_lines.build_line("build", waiting)
+    assert progress_lines.build_line("build", {}) == "build: evaluating"
