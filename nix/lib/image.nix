@@ -13,6 +13,8 @@
   initrds,
   # Without nixmetal.image, which is this output's own name and is added when the script is written.
   kernelParams ? [ ],
+  # Names of the plans of machines that the image is for; null: it does not say.
+  plans ? null,
 }:
 let
   step = import ./step.nix { inherit system tools; };
@@ -23,6 +25,7 @@ step {
   script = ./image.sh;
   imageSystem = system;
   kernelParamsJson = builtins.toJSON kernelParams;
+  plansJson = if plans == null then "" else builtins.toJSON plans;
   # One line per initrd: its name, then its pieces.
   initrds = builtins.concatStringsSep "\n" (map initrdLine initrds);
   manifestWriter = ./manifest.sh;

@@ -3,7 +3,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# Environment: kernel, initrds (lines: name piece...), kernelParams, kernelParamsJson, imageSystem, manifestWriter, scriptWriter, out.
+# Environment: kernel, initrds (lines: name piece...), kernelParams, kernelParamsJson, plansJson, imageSystem, manifestWriter, scriptWriter, out.
 set -eu
 umask 022
 

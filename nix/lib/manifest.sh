@@ -4,7 +4,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
 # write_manifest: the manifest on standard output, one file a line. Sourced by image.sh.
-# Reads: image_id, imageSystem, kernelParamsJson, kernel, initrds, out. Names and sizes need no JSON quoting: digits, hex, store names.
+# Reads: image_id, imageSystem, kernelParamsJson, plansJson, kernel, initrds, out. Names and sizes need no JSON quoting: digits, hex, store names.
 
 digest_of() {
   digest_and_name=$(sha256sum "$1")
@@ -26,7 +26,9 @@ pieces_of() {
 
 write_manifest() {
   printf '{\n  "schema": 1,\n  "image_id": "%s",\n  "system": "%s",\n' "$image_id" "$imageSystem"
-  printf '  "kernel_params": %s,\n  "files": [\n' "$kernelParamsJson"
+  printf '  "kernel_params": %s,\n' "$kernelParamsJson"
+  [ -z "$plansJson" ] || printf '  "plans": %s,\n' "$plansJson"
+  printf '  "files": [\n'
   printf '    {"name": "kernel", "role": "kernel", %s}' "$(measure "$out/kernel")"
   printf '%s\n' "$initrds" | while read -r name pieces; do
     # shellcheck disable=SC2086 # store paths hold no spaces

@@ -132,6 +132,8 @@ in
       kernelParams = map builtins.unsafeDiscardStringContext (
         [ "init=${config.system.build.toplevel}/init" ] ++ config.boot.kernelParams
       );
+      # What may boot it: playbooks/launch_spot.yml looks before it buys.
+      plans = lib.concatMap (slug: data.names data.plans.${slug}) config.nixmetal.plans;
       initrds = [
         {
           name = "initrd-00-stage-1";

@@ -10,6 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.bids import bids_problems
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.channel_images import (
+    channel_image_problems,
+    manifest_urls,
+)
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.spot_plan import spot_plan
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.spot_table import plan_lines, summary_lines
 from ansible_collections.nixmetal.builders.plugins.plugin_utils.fleet_filters import for_operators
@@ -33,9 +37,24 @@ def spot_fleet_summary(plan: Json, results: Sequence[Json], check_mode: bool = F
     return summary_lines(plan, results, check_mode)
 
 
+def spot_fleet_manifest_urls(bids: Sequence[Json], channels: Sequence[Json]) -> dict[str, str]:
+    return manifest_urls(bids, channels)
+
+
+def spot_fleet_image_problems(bids: Sequence[Json], answers: Mapping[str, Json]) -> list[str]:
+    return channel_image_problems(bids, answers)
+
+
 class FilterModule:
     """What Ansible asks for."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
-        functions = (spot_fleet_problems, spot_fleet_plan, spot_fleet_table, spot_fleet_summary)
+        functions = (
+            spot_fleet_problems,
+            spot_fleet_plan,
+            spot_fleet_table,
+            spot_fleet_summary,
+            spot_fleet_manifest_urls,
+            spot_fleet_image_problems,
+        )
         return {function.__name__: for_operators(function) for function in functions}

@@ -75,6 +75,7 @@ def check_manifest(document: object, origin: str) -> Manifest:
         raise NetbootError(f"{origin}: schema is {schema!r}, this version of the collection publishes schema {SCHEMA}.")
     image = {key: value for key, value in document.items() if key != "release"}
     try:
+        _check_plans(image.get("plans"))
         return Manifest(
             check_image_id(image.get("image_id")),
             _text(image, "system"),
@@ -97,6 +98,14 @@ def _words(value: object) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
         raise NetbootError("kernel_params is not a list of texts.")
     return tuple(value)
+
+
+def _check_plans(value: object) -> None:
+    """Whoever buys machines reads them; a release only hands them on."""
+    if value is not None and not (isinstance(value, list) and value and all(isinstance(name, str) for name in value)):
+        raise NetbootError(
+            "plans is not a list of names; an image that does not say which plans it is for has no such field."
+        )
 
 
 def _files(value: object) -> tuple[ImageFile, ...]:

@@ -77,6 +77,8 @@ class Fleet:
             "metal_project_id": PROJECT,
             "netboot_channels": [{"name": "stable", "base_url": "http://192.0.2.1"}],
             "spot_fleet_name": "ci",
+            # There is no web host here; tests/unit/roles/spot_fleet has one.
+            "spot_fleet_check_channels": False,
             "spot_fleet_ceiling_usd_per_hour": 2,
             "spot_fleet_bids": [BID],
         }

@@ -6,12 +6,15 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,13 +47,52 @@ BID: dict[str, Any] = {
 }
 
 
+IMAGE = {"schema": 1, "image_id": "0-image", "system": "x86_64-linux"}
+
+
+class Web(http.server.ThreadingHTTPServer):
+    """A web host with what its channels boot, by path."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+        self.files: dict[str, Any] = {"/stable/manifest.json": IMAGE}
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Serves the files as JSON."""
+
+    server: Web
+
+    def do_GET(self) -> None:
+        found = self.server.files.get(self.path)
+        body = json.dumps(found).encode()
+        self.send_response(404 if found is None else 200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args: Any) -> None:
+        """Quiet."""
+
+
 class Launch:
     """A copy of the collection with the invented provider in it, and what its playbook does."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, web: Web) -> None:
         self.root = root
+        self.web = web
         self.collection = root / "ansible_collections" / "nixmetal" / "builders"
-        for folder in ("docs/contracts", "meta", "playbooks", "plugins", "roles/builders_reading", "roles/spot_fleet"):
+        for folder in (
+            "docs/contracts",
+            "meta",
+            "nix/plans",
+            "playbooks",
+            "plugins",
+            "roles/builders_reading",
+            "roles/spot_fleet",
+        ):
             shutil.copytree(CHECKOUT / folder, self.collection / folder)
         shutil.copy(CHECKOUT / "galaxy.yml", self.collection)
         shutil.copytree(HERE / "invented", self.collection / "roles" / "invented")
@@ -63,7 +105,7 @@ class Launch:
             "spot_fleet_name": "ci",
             "spot_fleet_ceiling_usd_per_hour": 1,
             "spot_fleet_bids": [BID],
-            "netboot_channels": [{"name": "stable", "base_url": "http://192.0.2.1"}],
+            "netboot_channels": [{"name": "stable", "base_url": self.web.url}],
             "invented_directory": str(self.root),
             "invented_market": MARKET,
             **changes,
@@ -83,8 +125,17 @@ class Launch:
 
 
 @pytest.fixture
-def launch(tmp_path: Path) -> Launch:
-    return Launch(tmp_path)
+def web() -> Iterator[Web]:
+    server = Web()
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def launch(tmp_path: Path, web: Web) -> Launch:
+    return Launch(tmp_path, web)
 
 
 def changed(result: subprocess.CompletedProcess[str]) -> int:
@@ -160,3 +211,38 @@ def test_what_cannot_be_bought_requests_nothing(launch: Launch, market: dict[str
     assert words in message(result)
     assert launch.calls.exists()
     assert launch.requests.read_text(encoding="utf-8") == "[]"
+
+
+@pytest.mark.parametrize(
+    ("image", "words"),
+    [
+        (None, "bid 'first': channel 'stable' has no release"),
+        ([], "bid 'first': it is not known what channel 'stable' boots"),
+        (
+            {**IMAGE, "plans": ["c3.medium.x86"]},
+            "bid 'first': channel 'stable' boots 0-image, which is for c3.medium.x86, not for small",
+        ),
+    ],
+)
+def test_an_image_for_other_machines_buys_nothing(launch: Launch, image: Any, words: str) -> None:
+    launch.web.files["/stable/manifest.json"] = image
+    for arguments in (["--check"], []):
+        result = launch.run(*arguments)
+        assert result.returncode != 0
+        assert words in message(result)
+        # The table is shown all the same.
+        assert "first: create a request for 2 small in da" in result.stdout
+        assert launch.requests.read_text(encoding="utf-8") == "[]"
+
+
+def test_a_live_request_asks_no_web_host(launch: Launch) -> None:
+    assert launch.run().returncode == 0
+    launch.web.files.clear()
+    again = launch.run()
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert changed(again) == 0
+
+
+def test_the_look_can_be_switched_off(launch: Launch) -> None:
+    launch.web.files.clear()
+    assert launch.run(spot_fleet_check_channels=False).returncode == 0
