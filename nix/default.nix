@@ -20,6 +20,8 @@ let
   inherit (builtins)
     attrNames
     attrValues
+    concatMap
+    filter
     isString
     listToAttrs
     mapAttrs
@@ -52,28 +54,47 @@ let
     priority = 50;
     inherit content;
   };
-  ofPlan = plan: configuration plan.system { nixmetal.plans = force [ plan.slug ]; };
-  ofBigParallel =
-    plan:
-    configuration plan.system {
-      nixmetal.plans = force [ plan.slug ];
-      nixmetal.builder.variant = force "big-parallel";
-    };
-  bigParallel = listToAttrs (
-    map (name: {
+  # What an image's name says: its system, and the settings that it means. Known without evaluating a configuration.
+  ofPlan = name: plan: [
+    {
+      inherit name;
+      value = {
+        inherit (plan) system;
+        module.nixmetal.plans = force [ plan.slug ];
+      };
+    }
+    {
       name = "${name}--big-parallel";
-      value = ofBigParallel data.byAttribute.${name};
-    }) (attrNames data.byAttribute)
-  );
-  systems = listToAttrs (
-    map (plan: {
-      name = plan.system;
-      value = configuration plan.system { };
-    }) (attrValues data.plans)
+      value = {
+        inherit (plan) system;
+        module.nixmetal = {
+          plans = force [ plan.slug ];
+          builder.variant = force "big-parallel";
+        };
+      };
+    }
+  ];
+  ofSystem = plan: {
+    name = plan.system;
+    value = {
+      inherit (plan) system;
+      module = { };
+    };
+  };
+  meanings = listToAttrs (
+    concatMap (name: ofPlan name data.byAttribute.${name}) (attrNames data.byAttribute)
+    ++ map ofSystem (attrValues data.plans)
   );
 in
 rec {
+  # { SYSTEM = [ NAME ]; }: which images there are.
+  names = listToAttrs (
+    map (plan: {
+      name = plan.system;
+      value = filter (name: meanings.${name}.system == plan.system) (attrNames meanings);
+    }) (attrValues data.plans)
+  );
   # NixOS configurations; the image of one is config.system.build.nixmetalImage.
-  configurations = mapAttrs (_: ofPlan) data.byAttribute // bigParallel // systems;
+  configurations = mapAttrs (_: meaning: configuration meaning.system meaning.module) meanings;
   images = mapAttrs (_: nixos: nixos.config.system.build.nixmetalImage) configurations;
 }

@@ -17,7 +17,6 @@
       # Values for the options below `nixmetal`, committed beside this file in a copy of one's own.
       settings = if builtins.pathExists ./settings.json then lib.importJSON ./settings.json else { };
       all = import ./. { inherit nixpkgs settings; };
-      of = system: lib.filterAttrs (_: nixos: nixos.pkgs.stdenv.hostPlatform.system == system);
       forSystems = lib.genAttrs systems;
     in
     {
@@ -29,9 +28,7 @@
 
       nixosConfigurations = all.configurations;
 
-      packages = forSystems (
-        system: lib.mapAttrs (_: nixos: nixos.config.system.build.nixmetalImage) (of system all.configurations)
-      );
+      packages = forSystems (system: lib.getAttrs all.names.${system} all.images);
 
       # Each boots an image over the network in a virtual machine, with a root of its own.
       checks = forSystems (

@@ -2,8 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# Evaluates the modules with nothing but the library of nixpkgs, against the stand-ins of nixos-options/. What comes out is JSON:
-# complaints (failed assertions and warnings), and what the tests look at. Nothing is built.
+# Evaluates the modules by stand-in.nix. What comes out is JSON: complaints (failed assertions and warnings), and what the tests look at. Nothing is built.
 {
   # The directory `lib` of nixpkgs.
   lib,
@@ -12,66 +11,16 @@
 }:
 let
   nixpkgsLib = import (/. + lib);
-  inherit (nixpkgsLib) filter mapAttrs;
-
-  # A package that is not among these fails the evaluation. None is built: they are names alone.
-  package = name: {
-    type = "derivation";
-    inherit name;
-    outPath = "/nix/store/00000000000000000000000000000000-${name}";
-    drvPath = "/nix/store/00000000000000000000000000000000-${name}.drv";
-    outputName = "out";
-  };
-  packages = nixpkgsLib.genAttrs [
-    "bash"
-    "cacert"
-    "coreutils"
-    "cpio"
-    "cryptsetup"
-    "curl"
-    "findutils"
-    "gnused"
-    "iproute2"
-    "jq"
-    "squashfsTools"
-    "util-linux"
-  ] package;
-  hashed = name: text: package "${builtins.substring 0 8 (builtins.hashString "sha256" text)}-${name}";
-  pkgsFor =
-    system:
-    packages
-    // {
-      stdenv.hostPlatform = {
-        inherit system;
-        isx86_64 = system == "x86_64-linux";
-      };
-      runtimeShell = "${packages.bash}/bin/bash";
-      writeShellScript = hashed;
-      writeText = hashed;
-      runCommand = name: _: script: hashed name script;
-      closureInfo = { rootPaths }: hashed "closure-info" (toString rootPaths);
-    };
-
-  # What NixOS itself would set.
-  given = {
-    boot.kernelPackages.kernel = package "linux";
-    nix.package = package "nix";
-    system.boot.loader.kernelFile = "bzImage";
-    system.build.initialRamdisk = package "initrd";
-    system.build.toplevel = package "nixos-system";
-    system.modulesTree = package "kernel-modules";
-    systemd.package = package "systemd";
-  };
+  inherit (nixpkgsLib) filter;
 
   evaluate =
     case:
-    nixpkgsLib.evalModules {
+    import ./stand-in.nix {
+      inherit lib;
+      inherit (case) system;
       modules = [
-        ./nixos-options
         ../modules
         { nixmetal = case.settings; }
-        given
-        { _module.args.pkgs = pkgsFor case.system; }
       ]
       ++ map (file: /. + file) case.modules;
     };

@@ -41,8 +41,8 @@ def spot_fleet_manifest_urls(bids: Sequence[Json], channels: Sequence[Json]) -> 
     return manifest_urls(bids, channels)
 
 
-def spot_fleet_image_problems(bids: Sequence[Json], answers: Mapping[str, Json]) -> list[str]:
-    return channel_image_problems(bids, answers)
+def spot_fleet_image_problems(bids: Sequence[Json], answers: Mapping[str, Json], foretold: bool = False) -> list[str]:
+    return channel_image_problems(bids, answers, foretold)
 
 
 class FilterModule:

@@ -33,15 +33,23 @@ def manifest_urls(bids: Sequence[Json], channels: Sequence[Json]) -> dict[str, s
     return {channel: f"{bases[channel]}/{channel}/manifest.json" for channel in wanted}
 
 
-def channel_image_problems(bids: Sequence[Json], answers: Mapping[str, Json]) -> list[str]:
-    """A sentence for each bid whose machines could not boot. `answers` holds the web server's, by channel."""
-    found = [_problem(bid, answers.get(str(bid["channel"]), {})) for bid in bids]
+def channel_image_problems(bids: Sequence[Json], answers: Mapping[str, Json], foretold: bool = False) -> list[str]:
+    """A sentence for each bid whose machines could not boot. `answers` holds the web server's, by channel.
+
+    In a rehearsal (foretold) a channel may be without a release: it may be published before the machines are bought.
+    """
+    asked = [(bid, answers.get(str(bid["channel"]), {})) for bid in bids]
+    found = [None if foretold and _has_no_release(answer) else _problem(bid, answer) for bid, answer in asked]
     return [f"bid {bid['name']!r}: {problem}" for bid, problem in zip(bids, found) if problem]
+
+
+def _has_no_release(answer: Json) -> bool:
+    return answer.get("status") == 404
 
 
 def _problem(bid: Json, answer: Json) -> str | None:
     channel, url = bid["channel"], answer.get("url")
-    if answer.get("status") == 404:
+    if _has_no_release(answer):
         return f"channel {channel!r} has no release ({url}): publish an image first (playbooks/build.yml)"
     manifest = answer.get("json")
     if answer.get("status") != 200 or not isinstance(manifest, Mapping):

@@ -49,19 +49,30 @@ def library() -> Path:
     return found
 
 
-def run(real_nix: RealNix, directory: Path, cases: list[Case]) -> subprocess.CompletedProcess[str]:
-    lib = library()
-    (directory / "cases.json").write_text(json.dumps([case._asdict() for case in cases]))
-    expression = (
-        f"import {CHECKOUT}/nix/tests/evaluate.nix "
-        f'{{ lib = "{lib}"; cases = builtins.fromJSON (builtins.readFile {directory}/cases.json); }}'
-    )
+def instantiate(real_nix: RealNix, expression: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["nix-instantiate", "--eval", "--strict", "--json", "--expr", expression],
         env=real_nix.environment,
         capture_output=True,
         text=True,
         check=False,
+    )
+
+
+def evaluate_text(real_nix: RealNix, expression: str) -> Any:
+    """The value of an expression."""
+    done = instantiate(real_nix, expression)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout)
+
+
+def run(real_nix: RealNix, directory: Path, cases: list[Case]) -> subprocess.CompletedProcess[str]:
+    lib = library()
+    (directory / "cases.json").write_text(json.dumps([case._asdict() for case in cases]))
+    return instantiate(
+        real_nix,
+        f"import {CHECKOUT}/nix/tests/evaluate.nix "
+        f'{{ lib = "{lib}"; cases = builtins.fromJSON (builtins.readFile {directory}/cases.json); }}',
     )
 
 

@@ -216,7 +216,6 @@ def test_what_cannot_be_bought_requests_nothing(launch: Launch, market: dict[str
 @pytest.mark.parametrize(
     ("image", "words"),
     [
-        (None, "bid 'first': channel 'stable' has no release"),
         ([], "bid 'first': it is not known what channel 'stable' boots"),
         (
             {**IMAGE, "plans": ["c3.medium.x86"]},
@@ -246,3 +245,14 @@ def test_a_live_request_asks_no_web_host(launch: Launch) -> None:
 def test_the_look_can_be_switched_off(launch: Launch) -> None:
     launch.web.files.clear()
     assert launch.run(spot_fleet_check_channels=False).returncode == 0
+
+
+def test_without_a_release_nothing_is_bought_and_the_cost_is_still_shown(launch: Launch) -> None:
+    launch.web.files.clear()
+    result = launch.run()
+    assert result.returncode != 0
+    assert "bid 'first': channel 'stable' has no release" in message(result)
+    assert launch.requests.read_text(encoding="utf-8") == "[]"
+    shown = launch.run("--check")
+    assert shown.returncode == 0, shown.stdout + shown.stderr
+    assert "At most 0.70 USD per hour" in message(shown)

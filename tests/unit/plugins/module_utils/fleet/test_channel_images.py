@@ -86,3 +86,9 @@ def test_each_channel_is_asked_once() -> None:
 
 def test_plans_are_known_by_all_their_names() -> None:
     assert systems_of_plans()["c3.large.arm"] == systems_of_plans()["c3.large.arm64"] == "aarch64-linux"
+
+
+def test_in_a_rehearsal_a_channel_may_be_without_a_release() -> None:
+    bid = {"name": "first", "plan": "c3.medium.x86", "channel": "stable"}
+    assert channel_image_problems([bid], {"stable": {"status": 404, "url": URL}}, foretold=True) == []
+    assert len(channel_image_problems([bid], {"stable": {"status": 500, "url": URL}}, foretold=True)) == 1
