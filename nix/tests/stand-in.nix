@@ -52,6 +52,12 @@ let
   given = {
     boot.kernelPackages.kernel = package "linux";
     nix.package = package "nix";
+    # nixos/modules/config/nix.nix, 01363563
+    nix.settings = {
+      substituters = nixpkgsLib.mkAfter [ "https://cache.nixos.org/" ];
+      trusted-public-keys = [ "cache.nixos.org-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY=" ];
+      trusted-users = [ "root" ];
+    };
     system.boot.loader.kernelFile = "bzImage";
     system.build.initialRamdisk = package "initrd";
     system.build.toplevel = package "nixos-system";

@@ -36,29 +36,28 @@ def manifest_urls(bids: Sequence[Json], channels: Sequence[Json]) -> dict[str, s
 def channel_image_problems(bids: Sequence[Json], answers: Mapping[str, Json], foretold: bool = False) -> list[str]:
     """A sentence for each bid whose machines could not boot. `answers` holds the web server's, by channel.
 
-    In a rehearsal (foretold) a channel may be without a release: it may be published before the machines are bought.
+    In a rehearsal (foretold) a channel's image need not be known yet: it may be published before the machines are bought.
     """
     asked = [(bid, answers.get(str(bid["channel"]), {})) for bid in bids]
-    found = [None if foretold and _has_no_release(answer) else _problem(bid, answer) for bid, answer in asked]
+    found = [None if foretold and not _is_known(answer) else _problem(bid, answer) for bid, answer in asked]
     return [f"bid {bid['name']!r}: {problem}" for bid, problem in zip(bids, found) if problem]
 
 
-def _has_no_release(answer: Json) -> bool:
-    return answer.get("status") == 404
+def _is_known(answer: Json) -> bool:
+    return answer.get("status") == 200 and isinstance(answer.get("json"), Mapping)
 
 
 def _problem(bid: Json, answer: Json) -> str | None:
     channel, url = bid["channel"], answer.get("url")
-    if _has_no_release(answer):
+    if answer.get("status") == 404:
         return f"channel {channel!r} has no release ({url}): publish an image first (playbooks/build.yml)"
-    manifest = answer.get("json")
-    if answer.get("status") != 200 or not isinstance(manifest, Mapping):
+    if not _is_known(answer):
         words = answer.get("msg") or f"status {answer.get('status')}"
         return (
             f"it is not known what channel {channel!r} boots ({url}: {words}): make it reachable from here, or set "
             "spot_fleet_check_channels to false to buy without looking"
         )
-    return _wrong_image(str(bid["plan"]).lower(), str(channel), manifest)
+    return _wrong_image(str(bid["plan"]).lower(), str(channel), answer["json"])
 
 
 def _wrong_image(plan: str, channel: str, manifest: Json) -> str | None:

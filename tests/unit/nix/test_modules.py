@@ -225,7 +225,7 @@ def test_settings_reach_nixos(real_nix: RealNix, tmp_path: Path) -> None:
     assert (nix["min-free"], nix["max-free"]) == (40 * 2**30, 100 * 2**30)
     assert nix["substituters"] == ["https://cache.example.org"]
     assert nix["trusted-public-keys"] == FULL["nix"]["trustedPublicKeys"]
-    assert (nix["sandbox"], nix["trusted-users"]) == (True, ["build"])
+    assert (nix["sandbox"], sorted(nix["trusted-users"])) == (True, ["build", "root"])
     assert "!include /run/nixmetal/nix.conf" in configuration["nix"]["extraOptions"]
     services = configuration["services"]
     assert services["timesyncd"]["servers"] == ["time.example.org"]

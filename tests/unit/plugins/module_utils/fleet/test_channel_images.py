@@ -88,7 +88,9 @@ def test_plans_are_known_by_all_their_names() -> None:
     assert systems_of_plans()["c3.large.arm"] == systems_of_plans()["c3.large.arm64"] == "aarch64-linux"
 
 
-def test_in_a_rehearsal_a_channel_may_be_without_a_release() -> None:
+@pytest.mark.parametrize("answer", [{"status": 404}, {"status": -1}, {"status": 500}, {"status": 200, "json": []}])
+def test_in_a_rehearsal_a_channel_may_still_be_empty(answer: dict[str, Any]) -> None:
     bid = {"name": "first", "plan": "c3.medium.x86", "channel": "stable"}
-    assert channel_image_problems([bid], {"stable": {"status": 404, "url": URL}}, foretold=True) == []
-    assert len(channel_image_problems([bid], {"stable": {"status": 500, "url": URL}}, foretold=True)) == 1
+    assert channel_image_problems([bid], {"stable": answer}, foretold=True) == []
+    wrong = {"status": 200, "json": {"image_id": "0-image", "system": "aarch64-linux"}}
+    assert len(channel_image_problems([bid], {"stable": wrong}, foretold=True)) == 1
