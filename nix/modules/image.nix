@@ -102,6 +102,8 @@ in
         config.systemd.package
       ];
       "20-kernel" = [ config.system.modulesTree ];
+      # Large, and the same for a long time.
+      "30-firmware" = [ config.hardware.firmware ];
       "40-nix" = [ config.nix.package ];
     };
 

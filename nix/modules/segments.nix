@@ -12,6 +12,12 @@
 let
   inherit (lib) mkIf mkOption types;
   cfg = config.nixmetal.image;
+
+  # Of overlay.nix's mounts, as systemd names them in stage 1 (systemd-escape(1)). Not by a mount option: NixOS writes one fstab for both
+  # stages, and stage 2 has no such unit.
+  mounts = lib.optionals cfg.overlay (
+    map (name: "sysroot-nix-.segments-${lib.replaceStrings [ "-" ] [ "\\x2d" ] name}.mount") cfg.segmentNames
+  );
 in
 {
   options.nixmetal.image = {
@@ -74,8 +80,8 @@ in
           description = "Fetch and verify the image's segments";
           wants = [ "network-online.target" ];
           after = [ "network-online.target" ];
-          before = [ "initrd-fs.target" ];
-          requiredBy = [ "initrd-fs.target" ];
+          before = mounts ++ [ "initrd-fs.target" ];
+          requiredBy = mounts ++ [ "initrd-fs.target" ];
           environment = {
             NIXMETAL_SEGMENT_TIMEOUT = toString cfg.fetchTimeout;
             CURL_CA_BUNDLE = "/etc/ssl/certs/ca-bundle.crt";

@@ -163,10 +163,7 @@ in
       wants = [ "nixmetal-metadata.service" ];
       after = [ "nixmetal-metadata.service" ];
       wantedBy = [ "multi-user.target" ];
-      before = [
-        "nix-daemon.service"
-        "sshd.service"
-      ];
+      before = [ "nix-daemon.service" ];
       path = [
         pkgs.coreutils
         pkgs.jq

@@ -51,6 +51,7 @@ let
   # What NixOS itself would set.
   given = {
     boot.kernelPackages.kernel = package "linux";
+    hardware.firmware = package "firmware";
     nix.package = package "nix";
     # nixos/modules/config/nix.nix, 01363563
     nix.settings = {

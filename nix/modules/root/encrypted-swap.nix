@@ -22,6 +22,8 @@ in
 
     nixmetal.root.prepare = "encrypted-swap.sh";
     boot.initrd = {
+      # Its udev rules are device-mapper's: without them cryptsetup waits for udev without end.
+      services.lvm.enable = true;
       availableKernelModules = [
         "aes"
         "cryptd"

@@ -28,10 +28,7 @@ in
           # In stage 1's own file system; written as NixOS's netboot module writes it.
           device = "../segments/${name}.squashfs";
           fsType = "squashfs";
-          options = [
-            "loop"
-          ]
-          ++ lib.optional (cfg.loader == "stage-1") "x-systemd.requires=nixmetal-fetch-segments.service";
+          options = [ "loop" ];
           neededForBoot = true;
         };
       }) cfg.segmentNames

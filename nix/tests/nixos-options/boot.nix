@@ -21,6 +21,11 @@ in
     boot.kernelModules = names;
     boot.initrd.availableKernelModules = names;
     boot.initrd.kernelModules = names;
+    # nixos/modules/tasks/lvm.nix, 022a1c26
+    boot.initrd.services.lvm.enable = mkOption {
+      type = types.bool;
+      default = false;
+    };
     boot.kernelPackages = mkOption { type = types.attrs; };
     # There it is a list that `apply` makes one package of.
     system.modulesTree = mkOption { type = types.package; };

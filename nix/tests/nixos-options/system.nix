@@ -102,6 +102,8 @@ in
       );
     };
 
+    # nixos/modules/services/hardware/udev.nix, by its use in systemd/initrd.nix, 00e6b22b: a list that `apply` makes one package of
+    hardware.firmware = mkOption { type = types.package; };
     # nixos/modules/hardware/all-firmware.nix, 05924f71
     hardware.enableRedistributableFirmware = flag false;
     # nixos/modules/hardware/cpu/amd-microcode.nix, 0f76878e, and intel-microcode.nix, 14fd9760

@@ -292,12 +292,17 @@ def test_stage_1_fetches_what_it_mounts(real_nix: RealNix, tmp_path: Path) -> No
     stage_1 = configuration["boot"]["initrd"]["systemd"]
     assert stage_1["network"]["enable"]
     assert stage_1["services"]["nixmetal-fetch-segments"]["after"] == ["network-online.target"]
-    segments = [fs for point, fs in configuration["fileSystems"].items() if point.startswith("/nix/.segments/")]
-    assert len(segments) == 4
-    assert all("x-systemd.requires=nixmetal-fetch-segments.service" in fs["options"] for fs in segments)
+    mounts = {point for point in configuration["fileSystems"] if point.startswith("/nix/.segments/")}
+    assert len(mounts) == 5
+    # As systemd-escape --path --suffix=mount says it.
+    names = {mount.rsplit("/", 1)[1].replace("-", "\\x2d") for mount in mounts}
+    wanted = {f"sysroot-nix-.segments-{name}.mount" for name in names}
+    fetch = stage_1["services"]["nixmetal-fetch-segments"]
+    assert wanted | {"initrd-fs.target"} == set(fetch["before"]) == set(fetch["requiredBy"])
     by_ipxe = one(real_nix, tmp_path, {})
     assert not by_ipxe["boot"]["initrd"]["systemd"]["network"]["enable"]
-    assert "x-systemd" not in json.dumps(by_ipxe["fileSystems"])
+    # One fstab for both stages: it names no unit of stage 1.
+    assert "x-systemd" not in json.dumps([configuration["fileSystems"], by_ipxe["fileSystems"]])
 
 
 @pytest.mark.parametrize(
