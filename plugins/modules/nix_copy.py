@@ -52,6 +52,16 @@ seealso:
 """
 
 EXAMPLES = r"""
+# A root that waits for the derivation before it comes, so that no collector of garbage gets in between.
+- name: Keep the derivation on the build host
+  ansible.builtin.file:
+    src: "{{ evaluated.derivation }}"
+    dest: /nix/var/nix/gcroots/image.drv
+    state: link
+    force: true
+    follow: false
+  delegate_to: build.example.org
+
 - name: Bring the derivation to the build host
   nixmetal.builders.nix_copy:
     paths:
@@ -63,11 +73,22 @@ EXAMPLES = r"""
 
 RETURN = r"""
 copied:
-  description: Store paths that the other host lacked, and now has.
+  description: Store paths that the other host lacked and that travelled, or would. In check mode all that it lacks.
   returned: success
   type: list
   elements: str
   sample: [/nix/store/4fzl6b8v0hcq8kqq5cqw0xq9kxyyfskx-netboot.drv]
+bytes_copied:
+  description: Bytes of RV(copied) in the store.
+  returned: success
+  type: int
+  sample: 7342
+substituted:
+  description: Store paths that the other host lacked and fetched from its binary caches (O(substitute_on_destination)).
+  returned: success
+  type: list
+  elements: str
+  sample: []
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -98,8 +119,7 @@ def main() -> None:
         )
     except NixError as error:
         module.fail_json(msg=str(error), **error.details)
-    lines = "".join(f"{path}\n" for path in copied)
-    module.exit_json(changed=bool(copied), copied=copied, diff={"before": "", "after": lines})
+    module.exit_json(**copied.public())
 
 
 if __name__ == "__main__":

@@ -6,21 +6,42 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 from . import store
 from .build_log import BuildLog
-from .command import Answer, Nix
-from .errors import NixError, essence, plain, remedy
+from .command import Nix
+from .errors import NixError, plain, remedy
 from .ssh import Peer
 
 
-def copy(nix: Nix, paths: Sequence[str], peer: Peer, substitute: bool = False, check_mode: bool = False) -> list[str]:
-    """Bring paths and all they need to the other host; what it lacked."""
+@dataclasses.dataclass
+class Copied:
+    """What travelled, or would, and what the other host fetched itself. Bytes are those in the store."""
+
+    copied: list[str] = dataclasses.field(default_factory=list)
+    bytes_copied: int = 0
+    substituted: list[str] = dataclasses.field(default_factory=list)
+
+    def public(self) -> dict[str, Any]:
+        """As the module returns it."""
+        lines = "".join(f"{path}\n" for path in sorted([*self.copied, *self.substituted]))
+        return {
+            **dataclasses.asdict(self),
+            "changed": bool(self.copied or self.substituted),
+            "diff": {"before": "", "after": lines},
+        }
+
+
+def copy(nix: Nix, paths: Sequence[str], peer: Peer, substitute: bool = False, check_mode: bool = False) -> Copied:
+    """Bring paths and all they need to the other host."""
     if not paths:
-        return []
+        return Copied()
+    before = lacking(nix, paths, peer) if check_mode or substitute else []
     if check_mode:
-        return lacking(nix, paths, peer)
+        return _weighed(nix, Copied(before))
     answer = nix.run(
         "nix-copy-closure",
         *("--log-format", "internal-json"),
@@ -32,7 +53,8 @@ def copy(nix: Nix, paths: Sequence[str], peer: Peer, substitute: bool = False, c
     log = BuildLog(answer.err)
     if answer.code:
         raise _failure(nix, peer, log.words)
-    return log.copied
+    # What was lacking and did not travel came from a binary cache of the other host.
+    return _weighed(nix, Copied(log.copied, substituted=[path for path in before if path not in log.copied]))
 
 
 def lacking(nix: Nix, paths: Sequence[str], peer: Peer) -> list[str]:
@@ -42,20 +64,20 @@ def lacking(nix: Nix, paths: Sequence[str], peer: Peer) -> list[str]:
     if not all(store.is_valid(nix, path) for path in paths):
         # In check mode, what makes them has not run either.
         return list(paths)
-    closure = nix.run("nix-store", "--query", "--requisites", *paths)
-    if closure.code:
-        raise NixError(
-            f"Nix on {nix.host} cannot read {' '.join(paths)}: {essence(closure.err)}", stderr=plain(closure.err)
-        )
-    return _invalid(nix, closure.lines, peer)
+    return _invalid(nix, store.query(nix, "--requisites", paths), peer)
+
+
+def _weighed(nix: Nix, copied: Copied) -> Copied:
+    absent = set(store.invalid(nix, copied.copied))
+    copied.bytes_copied = sum(store.sizes(nix, [path for path in copied.copied if path not in absent]).values())
+    return copied
 
 
 def _invalid(nix: Nix, paths: Sequence[str], peer: Peer) -> list[str]:
-    question = ("--store", peer.store, "--check-validity", "--print-invalid", *paths)
-    answer: Answer = nix.run("nix-store", *question, environment=peer.environment())
-    if answer.code:
-        raise _failure(nix, peer, plain(answer.err).strip())
-    return answer.lines
+    try:
+        return store.invalid(nix.having({"store": peer.store}), paths, peer.environment())
+    except NixError as error:
+        raise _failure(nix, peer, plain(str(error))) from error
 
 
 def _failure(nix: Nix, peer: Peer, words: str) -> NixError:

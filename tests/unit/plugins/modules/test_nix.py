@@ -149,8 +149,10 @@ def test_what_contradicts_itself_is_refused(
 def test_a_copy_tells_what_travelled(programs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     event = json.dumps({"action": "start", "id": 1, "type": 100, "fields": [OUT]})
     program(programs, "nix-copy-closure", f"echo '@nix {event}' >&2")
+    program(programs, "nix-store", 'case "$*" in *--size*) echo 42 ;; esac')
     answer = run(nix_copy, capsys, paths=[OUT], to="ssh://build@host")
     assert (answer["changed"], answer["copied"], answer["diff"]["after"]) == (True, [OUT], f"{OUT}\n")
+    assert (answer["bytes_copied"], answer["substituted"]) == (42, [])
     program(programs, "nix-copy-closure", ":")
     assert run(nix_copy, capsys, paths=[OUT], to="ssh://build@host")["changed"] is False
 

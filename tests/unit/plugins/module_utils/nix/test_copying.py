@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.nix.command import Nix, configuration
-from ansible_collections.nixmetal.builders.plugins.module_utils.nix.copying import copy
+from ansible_collections.nixmetal.builders.plugins.module_utils.nix.copying import Copied, copy
 from ansible_collections.nixmetal.builders.plugins.module_utils.nix.errors import NixError, NixMissing
 from ansible_collections.nixmetal.builders.plugins.module_utils.nix.ssh import Peer
 
@@ -27,10 +27,29 @@ def nix(directory: Path) -> Nix:
     return Nix({}, {"PATH": f"{directory}:/usr/bin:/bin"})
 
 
+def store(directory: Path) -> None:
+    """A store here that has all, and one there that lacks some."""
+    program(
+        directory,
+        "nix-store",
+        f"""echo "$NIX_CONFIG" "$*" >>{directory}/questions
+case "$NIX_CONFIG $*" in
+  *ssh:*--print-invalid*lacking*) echo /nix/store/lacking ;;
+  *ssh:*--print-invalid*/a) echo /nix/store/a ;;
+  *--print-invalid*) ;;
+  *--requisites*) echo /nix/store/lacking; echo /nix/store/there ;;
+  *--size*) shift 2; for path; do echo 700; done ;;
+esac""",
+    )
+
+
 def test_what_is_missing_is_copied_with_ssh_s_options(tmp_path: Path) -> None:
     program(tmp_path, "nix-copy-closure", f'echo "$NIX_SSHOPTS" "$@" >{tmp_path}/asked; echo \'{COPIED}\' >&2')
+    store(tmp_path)
     peer = Peer("ssh://build@host:2222", key="/key", known_hosts="/known", options=("ProxyJump=gate",))
-    assert copy(nix(tmp_path), ["/nix/store/a"], peer, substitute=True) == ["/nix/store/a"]
+    copied = copy(nix(tmp_path), ["/nix/store/a"], peer, substitute=True)
+    assert copied == Copied(["/nix/store/a"], 700, substituted=["/nix/store/lacking"])
+    assert copied.public()["changed"]
     asked = (tmp_path / "asked").read_text().split()
     assert asked[:6] == ["-F", "none", "-i", "/key", "-o", "IdentitiesOnly=yes"]
     assert "StrictHostKeyChecking=yes" in asked
@@ -40,25 +59,16 @@ def test_what_is_missing_is_copied_with_ssh_s_options(tmp_path: Path) -> None:
 
 
 def test_check_mode_asks_for_the_closure_only_when_a_path_lacks(tmp_path: Path) -> None:
-    program(
-        tmp_path,
-        "nix-store",
-        f"""echo "$*" >>{tmp_path}/asked
-case "$*" in
-  *--print-invalid*lacking*) echo /nix/store/lacking ;;
-  *--print-invalid*) ;;
-  *--requisites*) echo /nix/store/lacking; echo /nix/store/there ;;
-esac""",
-    )
+    store(tmp_path)
     peer = Peer("ssh://build@host")
-    assert copy(nix(tmp_path), ["/nix/store/there"], peer, check_mode=True) == []
-    assert len((tmp_path / "asked").read_text().splitlines()) == 1
-    assert copy(nix(tmp_path), ["/nix/store/lacking"], peer, check_mode=True) == ["/nix/store/lacking"]
-    assert "--store ssh://build@host" in (tmp_path / "asked").read_text()
+    assert copy(nix(tmp_path), ["/nix/store/there"], peer, check_mode=True) == Copied()
+    assert len((tmp_path / "questions").read_text().splitlines()) == 1
+    assert copy(nix(tmp_path), ["/nix/store/lacking"], peer, check_mode=True) == Copied(["/nix/store/lacking"], 700)
+    assert "store = ssh://build@host" in (tmp_path / "questions").read_text()
 
 
 def test_no_paths_ask_nobody(tmp_path: Path) -> None:
-    assert copy(nix(tmp_path), [], Peer("ssh://build@host")) == []
+    assert copy(nix(tmp_path), [], Peer("ssh://build@host")) == Copied()
 
 
 @pytest.mark.parametrize(
