@@ -13,7 +13,7 @@
   nixpkgs ? <nixpkgs>,
   # Values for the options below `nixmetal` (modules/).
   settings ? { },
-  # Further NixOS modules: values or paths, or a path's text, which without a leading slash is looked for beside this file.
+  # Further NixOS modules: values or paths, or a path's text; without a leading slash it is looked for beside this file.
   modules ? [ ],
 }:
 let
@@ -31,10 +31,7 @@ let
 
   located =
     module:
-    if isString module then
-      if substring 0 1 module == "/" then /. + module else ./. + "/${module}"
-    else
-      module;
+    if isString module && substring 0 1 module != "/" then ./. + "/${module}" else module;
 
   configuration =
     system: extra:

@@ -116,7 +116,7 @@ def test_the_flake_has_what_hydra_and_operators_look_for(real_nix: RealNix, nixp
     outputs = f"""
       let nixpkgs = {{
             outPath = "{nixpkgs}"; lib = import {library()};
-            legacyPackages = {{ x86_64-linux.nixfmt-rfc-style = 1; aarch64-linux.nixfmt-rfc-style = 1; }};
+            legacyPackages = {{ x86_64-linux.nixfmt = 1; aarch64-linux.nixfmt = 1; }};
           }};
           outputs = (import {CHECKOUT}/nix/flake.nix).outputs {{ self = outputs; inherit nixpkgs; }};
     """
@@ -134,8 +134,32 @@ def test_the_flake_has_what_hydra_and_operators_look_for(real_nix: RealNix, nixp
     assert {system: set(found) for system, found in answer["packages"].items()} == {
         system: names(system) for system in SYSTEMS
     }
-    assert answer["checks"] == {system: ["encrypted-swap", "tmpfs", "zfs-stripe"] for system in SYSTEMS}
+    assert answer["checks"] == {"x86_64-linux": ["encrypted-swap", "tmpfs", "zfs-stripe"]}
     assert set(answer["configurations"]) == names("x86_64-linux") | names("aarch64-linux")
     # Without settings of the operator's there is no image to build.
     assert answer["jobs"] == ["checks"]
     assert answer["system"] == "aarch64-linux"
+
+
+@pytest.mark.parametrize("root", ["tmpfs", "encrypted-swap", "zfs-stripe"])
+def test_the_check_of_a_network_boot_evaluates(real_nix: RealNix, nixpkgs: Path, root: str) -> None:
+    """Its image and its script, down to the syntax: the machine itself starts only where nixpkgs is."""
+    (nixpkgs / "default.nix").write_text(
+        f'{{ system }}: {{ lib = import {library()}; bash = "/nix/store/0-bash"; qemu_test = "/nix/store/0-qemu"; '
+        "testers.runNixOSTest = test: test; }\n"
+    )
+    (nixpkgs / "nixos/lib/qemu-common.nix").write_text(
+        '{ lib, pkgs }: { qemuBinary = package: "${package}/bin/qemu"; }\n'
+    )
+    instrumentation = nixpkgs / "nixos/modules/testing/test-instrumentation.nix"
+    instrumentation.parent.mkdir(parents=True)
+    # Beside it what the stand-ins do not declare, for the check alone sets it.
+    instrumentation.write_text("{ lib, ... }: { options.system.extraDependencies = lib.mkOption { }; }\n")
+    expression = (
+        f'import {CHECKOUT}/nix/tests/netboot.nix {{ nixpkgs = NIXPKGS; system = "x86_64-linux"; root = "{root}"; }}'
+    )
+    test = ask(real_nix, nixpkgs, f"{{ inherit ({expression}) name testScript; }}")
+    assert test["name"] == f"nixmetal-netboot-{root}"
+    compile(test["testScript"], "testScript", "exec")
+    assert "tftp=" in test["testScript"]
+    assert f"== {'1' if root == 'encrypted-swap' else '0'}, swaps" in test["testScript"]
