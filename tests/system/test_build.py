@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,35 @@ def test_a_second_build_changes_nothing(lab: Lab, built: Built) -> None:
     run = lab.play("build").changed_nothing()
     assert "Built 0 derivations" in run.text
     assert "Streamed nothing" in run.text
+
+
+def test_check_mode_shows_what_a_changed_setting_builds_and_touches_nothing(
+    lab: Lab, image: str, release: str, built: Built
+) -> None:
+    look = "ls -a /nix/store /nix/var/nix/gcroots/nixmetal | sha256sum; ls -l --time-style=full-iso /nix/var/nix/gcroots/nixmetal"
+    before = lab.build_host(look).stdout, lab.coordinator(look).stdout
+    settings = {
+        "channel": "lab-x86_64-linux",
+        "file": "lab/default.nix",
+        "args": {
+            "packages": "/srv/nixmetal-lab/packages",
+            "busybox": "/usr/bin/busybox",
+            "authorizedKeys": ["ssh-ed25519 AAAA x"],
+        },
+    }
+    run = lab.play("build", "--check", "--diff", netboot_image_settings=settings).succeeded()
+    # Of all that the image is made of, only what the setting reaches.
+    assert re.findall(r"^  /nix/store/\w{32}-(\S+)$", run.output, re.MULTILINE) == [
+        "settings.drv",
+        "segment-90-settings.drv",
+        "lab-image.drv",
+    ]
+    assert "To build 3 derivations on lab-build: settings, segment-90-settings, lab-image" in run.text
+    assert f"before {image.rpartition('/')[2]}" in run.text
+    assert "To fetch 0 paths" in run.text
+    assert run.changed["lab-build"] == run.changed["lab-web"] == 0
+    assert (lab.build_host(look).stdout, lab.coordinator(look).stdout) == before
+    assert lab.web_host(f"readlink {CHANNEL}").stdout.strip() == release
 
 
 def bad_image(lab: Lab, image: str, name: str, edit: str) -> str:
