@@ -61,6 +61,8 @@ in
     };
     segments = mkOption {
       type = types.attrsOf (types.listOf types.package);
+      # The image's own, below, are definitions: an operator's groups join them.
+      default = { };
       description = ''
         Groups of packages that stand in segments of their own, with their closures, in the order of their names. What seldom
         changes stands in a low one: after a small change, only the segments that changed travel to the web host.
