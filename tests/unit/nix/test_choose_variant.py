@@ -6,10 +6,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -17,6 +19,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from shells import LIBRARY, NAMES
 from shells import shell as find_shell
+
+if TYPE_CHECKING:
+    from tests.unit.conftest import RealNix
 
 SCRIPT = LIBRARY / "choose-variant.sh"
 TABLE = """\
@@ -165,3 +170,39 @@ def test_a_hostname_is_data(shell: list[str], tmp_path: Path) -> None:
         assert run(shell, tmp_path, hostname, "c3.medium.x86").returncode == 0
         assert environment(tmp_path)["NIXMETAL_VARIANT"] == "c3"
     assert not (tmp_path / "pwned").exists()
+
+
+@pytest.mark.parametrize(
+    ("hostname", "jobs", "features"),
+    [("x--big-parallel", 2, ["big-parallel", "kvm"]), ("hydra-1", 24, ["kvm", "nixos-test"])],
+)
+def test_nix_reads_it_as_the_image_includes_it(
+    real_nix: RealNix, tmp_path: Path, hostname: str, jobs: int, features: list[str]
+) -> None:
+    assert run(["sh"], tmp_path, hostname, "c3.medium.x86").returncode == 0
+    configuration = Path(real_nix.environment["NIX_CONF_DIR"])
+    configuration.mkdir(parents=True)
+    # As nix/modules/variants.nix has it, after what NixOS says.
+    (configuration / "nix.conf").write_text(f"max-jobs = auto\ncores = 0\n!include {tmp_path}/nix.conf\n")
+    for command in (["config", "show"], ["show-config"]):
+        answer = subprocess.run(
+            ["nix", "--extra-experimental-features", "nix-command", *command, "--json"],
+            env=real_nix.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if answer.returncode == 0:
+            break
+    assert answer.returncode == 0, answer.stderr
+    assert "warning" not in answer.stderr
+    said = {name: entry["value"] for name, entry in json.loads(answer.stdout).items()}
+    assert (said["max-jobs"], said["cores"]) == (jobs, 48 // jobs)
+    assert sorted(said["system-features"]) == features
+    assert said["extra-platforms"] == ["i686-linux"]
+
+
+def test_phone_home_takes_what_a_variant_says(shell: list[str], tmp_path: Path) -> None:
+    assert run(shell, tmp_path, "a", "b").returncode == 0
+    script = (LIBRARY / "phone-home.sh").read_text()
+    assert [name for name in environment(tmp_path) if f"${{{name}:-" not in script] == ["NIXMETAL_VARIANT"]
