@@ -3,7 +3,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# Environment: segment (name), tree or closure and without (what goes in), compression (mksquashfs options), mksquashfs, cpio, out.
+# Environment: segment (name), tree or closure and without (what goes in), fetched (not empty: the squashfs alone), compression
+# (mksquashfs options), mksquashfs, cpio, out.
 # Sorted names, no times, no owners: equal files give equal bytes.
 set -eu
 umask 022
@@ -31,6 +32,11 @@ mkdir -p root/segments
 # shellcheck disable=SC2086 # lists of words, split on purpose
 "$mksquashfs" $sources "root/segments/$segment.squashfs" \
   -all-root -all-time 1 -mkfs-time 1 -no-xattrs -no-hardlinks -no-exports -no-progress -quiet -b 256K $compression
+
+if [ -n "$fetched" ]; then
+  mv "root/segments/$segment.squashfs" "$out"
+  exit
+fi
 
 cd root
 touch -d '1970-01-01 00:00:01' "segments/$segment.squashfs" segments

@@ -11,6 +11,8 @@
   kernel,
   # Initrds in boot order: { name, pieces }, each piece one archive of segments.nix.
   initrds,
+  # Files that stage 1 fetches by itself (fetch-segments.sh), in mount order: { name, file }. The first initrd lists them.
+  segments ? [ ],
   # Without nixmetal.image, which is this output's own name and is added when the script is written.
   kernelParams ? [ ],
   # Names of the plans of machines that the image is for; null: it does not say.
@@ -26,7 +28,8 @@ step {
   imageSystem = system;
   kernelParamsJson = builtins.toJSON kernelParams;
   plansJson = if plans == null then "" else builtins.toJSON plans;
-  # One line per initrd: its name, then its pieces.
+  # One line per segment, its name and its file; per initrd, its name and its pieces.
+  segments = builtins.concatStringsSep "\n" (map (segment: "${segment.name} ${segment.file}") segments);
   initrds = builtins.concatStringsSep "\n" (map initrdLine initrds);
   manifestWriter = ./manifest.sh;
   scriptWriter = ./netboot-script.sh;

@@ -3,7 +3,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# Environment: kernel, initrds (lines: name piece...), kernelParams, kernelParamsJson, plansJson, imageSystem, manifestWriter, scriptWriter, out.
+# Environment: kernel, initrds (lines: name piece...), segments (lines: name file), cpio, kernelParams, kernelParamsJson, plansJson, imageSystem, manifestWriter, scriptWriter, out.
 set -eu
 umask 022
 
@@ -28,18 +28,42 @@ align_pieces() {
   done
 }
 
-initrds=$(align_pieces)
-mkdir "$out"
-cp "$kernel" "$out/kernel"
-printf '%s\n' "$initrds" | while read -r name pieces; do
-  # shellcheck disable=SC2086 # store paths hold no spaces
-  cat $pieces >"$out/$name"
-done
+# Lines "NAME SIZE SHA256", as fetch-segments.sh wants them.
+segment_list() {
+  printf '%s\n' "$segments" | while read -r name file; do
+    printf '%s %s %s\n' "$name" "$(stat -L -c %s "$file")" "$(digest_of "$file")"
+  done
+}
 
+# list_segments: the list becomes the last piece of the first initrd
+list_segments() {
+  mkdir -p list/etc/nixmetal
+  segment_list >list/etc/nixmetal/segments
+  (cd list && find . -exec touch -d '1970-01-01 00:00:01' {} + && printf '%s\n' etc etc/nixmetal etc/nixmetal/segments |
+    "$cpio" --quiet --create --format=newc --reproducible --owner=0:0) >segments.cpio
+  rest=
+  case $initrds in *"
+"*) rest=${initrds#*"
+"} ;; esac
+  initrds="${initrds%%"
+"*} $PWD/segments.cpio${rest:+
+$rest}"
+}
+
+mkdir "$out"
 # shellcheck source=/dev/null
 . "$manifestWriter"
 # shellcheck source=/dev/null
 . "$scriptWriter"
+
+[ -z "$segments" ] || list_segments
+initrds=$(align_pieces)
+cp "$kernel" "$out/kernel"
+[ -z "$segments" ] || printf '%s\n' "$segments" | while read -r name file; do cp "$file" "$out/$name"; done
+printf '%s\n' "$initrds" | while read -r name pieces; do
+  # shellcheck disable=SC2086 # store paths hold no spaces
+  cat $pieces >"$out/$name"
+done
 
 image_id=$(basename "$out")
 write_manifest >"$out/manifest.json"

@@ -4,7 +4,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
 # write_manifest: the manifest on standard output, one file a line. Sourced by image.sh.
-# Reads: image_id, imageSystem, kernelParamsJson, plansJson, kernel, initrds, out. Names and sizes need no JSON quoting: digits, hex, store names.
+# Reads: image_id, imageSystem, kernelParamsJson, plansJson, kernel, initrds, segments, out. Names and sizes need no JSON quoting: digits, hex, store names.
 
 digest_of() {
   digest_and_name=$(sha256sum "$1")
@@ -33,6 +33,9 @@ write_manifest() {
   printf '%s\n' "$initrds" | while read -r name pieces; do
     # shellcheck disable=SC2086 # store paths hold no spaces
     printf ',\n    {"name": "%s", "role": "initrd", %s, "pieces": [%s]}' "$name" "$(measure "$out/$name")" "$(pieces_of $pieces)"
+  done
+  [ -z "$segments" ] || printf '%s\n' "$segments" | while read -r name _; do
+    printf ',\n    {"name": "%s", "role": "segment", %s}' "$name" "$(measure "$out/$name")"
   done
   printf '\n  ]\n}\n'
 }

@@ -4,7 +4,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
 # write_netboot_script: a script with relative names on standard output. Sourced by image.sh.
-# Reads: image_id, initrds, kernelParams.
+# Reads: image_id, initrds, segments, kernelParams.
 #
 # Under BIOS iPXE hands all initrds over by itself. Under EFI the kernel asks for them by name: one `initrd=NAME` for each, in order
 # (and a kernel that takes them through LoadFile2 ignores the words). ${cmdline} lets a chaining script add parameters.
@@ -12,6 +12,9 @@
 write_netboot_script() {
   printf '#!ipxe\n\nkernel kernel'
   printf '%s\n' "$initrds" | while read -r name _; do printf ' initrd=%s' "$name"; done
+  # Where the segments are: beside this script. A release names their blobs instead (nixmetal.blobs).
+  # shellcheck disable=SC2016 # ${cwuri} is iPXE's
+  [ -z "$segments" ] || printf ' nixmetal.script=${cwuri}'
   # shellcheck disable=SC2016 # ${cmdline} is iPXE's
   printf ' %s nixmetal.image=%s ${cmdline}\n' "$kernelParams" "$image_id"
   printf '%s\n' "$initrds" | while read -r name _; do printf 'initrd %s\n' "$name"; done

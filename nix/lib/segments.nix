@@ -20,12 +20,14 @@ in
   # tree: a directory whose content becomes the root of the squashfs;
   # closure: a directory with `store-paths` and `registration` (closureInfo of nixpkgs). The paths stand under their own base
   #   names, without those of the closures in `without`; the registration comes along as `nix-path-registration`.
+  # fetched: the squashfs by itself, for image.nix's `segments`, which stage 1 fetches; else an archive, for an initrd.
   cut =
     {
       name,
       tree ? "",
       closure ? "",
       without ? [ ],
+      fetched ? false,
     }:
     step {
       name = "segment-${name}";
@@ -36,6 +38,7 @@ in
         closure
         without
         compression
+        fetched
         ;
     };
 

@@ -36,11 +36,13 @@ let
     // {
       ${last} = pkgs.closureInfo { rootPaths = [ config.system.build.toplevel ]; };
     };
+  fetched = cfg.loader == "stage-1";
   cut =
     name:
     segments.cut {
       inherit name;
       closure = closures.${name};
+      inherit fetched;
       without = map (lower: closures.${lower}) (lib.filter (other: other < name) names);
     };
   data = import ../plans;
@@ -143,11 +145,17 @@ in
           name = "initrd-00-stage-1";
           pieces = [ "${config.system.build.initialRamdisk}/initrd" ];
         }
-        {
-          name = "initrd-10-system";
-          pieces = map cut names;
-        }
-      ];
+      ]
+      ++ lib.optional (!fetched) {
+        name = "initrd-10-system";
+        pieces = map cut names;
+      };
+      segments = lib.optionals fetched (
+        map (name: {
+          name = "${name}.squashfs";
+          file = cut name;
+        }) names
+      );
     };
   };
 }

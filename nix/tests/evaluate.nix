@@ -57,7 +57,7 @@ let
       complaints = map (entry: entry.message) failed ++ config.warnings;
       # With assertions unmet, values need not make sense.
       configuration = if failed == [ ] then builtins.fromJSON (builtins.unsafeDiscardStringContext text) else null;
-      image = if failed == [ ] then { inherit (config.system.build.nixmetalImage) kernelParams initrds; } else null;
+      image = if failed == [ ] then { inherit (config.system.build.nixmetalImage) kernelParams initrds segments; } else null;
     };
 
   options = nixpkgsLib.optionAttrSetToDocList (evaluate {

@@ -56,6 +56,21 @@ in
       }
     ];
   };
+  fetching = import (/. + lib + "/image.nix") { inherit system tools; } {
+    name = "fetching-image";
+    kernel = "${tree "kernel" "the kernel"}/a";
+    initrds = [
+      { name = "initrd-00"; pieces = [ "${tree "odd" "12345"}/a" ]; }
+      { name = "initrd-05"; pieces = [ "${tree "even" "123"}/a" ]; }
+    ];
+    segments = [
+      { name = "10-base.squashfs"; file = segments.cut { name = "10-base"; tree = tree "base" "base"; fetched = true; }; }
+      {
+        name = "90-settings.squashfs";
+        file = segments.cut { name = "90-settings"; tree = tree "settings" settings; fetched = true; };
+      }
+    ];
+  };
   closure = segments.cut { name = "10-closure"; inherit closure without; };
 }
 """
@@ -151,3 +166,40 @@ def test_a_closure_leaves_out_what_lower_segments_hold(
     assert (target / "nix-path-registration").read_text() == "registration of upper\n"
     with pytest.raises(NixError, match="segments below it hold all of its paths"):
         make(real_nix, tools, "closure", closure=str(tmp_path / "lower"), without=lower)
+
+
+def test_segments_that_stage_1_fetches_are_listed_in_the_first_initrd(
+    real_nix: RealNix, tools: dict[str, str], tmp_path: Path
+) -> None:
+    image = make(real_nix, tools, attr="fetching")
+    document = manifest(image)
+    schema = CHECKOUT / "docs/contracts/image-manifest.schema.json"
+    jsonschema.validate(document, json.loads(schema.read_text(encoding="utf-8")))
+    roles = [(file["name"], file["role"]) for file in document["files"]]
+    assert roles[1:] == [
+        ("initrd-00", "initrd"),
+        ("initrd-05", "initrd"),
+        ("10-base.squashfs", "segment"),
+        ("90-settings.squashfs", "segment"),
+    ]
+    segments = document["files"][3:]
+    for segment in segments:
+        content = (image / segment["name"]).read_bytes()
+        assert content[:4] == b"hsqs"
+        assert (len(content), hashlib.sha256(content).hexdigest()) == (segment["size"], segment["sha256"])
+    listed = document["files"][1]["pieces"]
+    assert len(listed) == 2
+    archive = (image / "initrd-00").read_bytes()[listed[0]["size"] :]
+    subprocess.run([tools["cpio"], "-i", "--quiet", "-d"], input=archive, cwd=tmp_path, check=True)
+    lines = (tmp_path / "etc/nixmetal/segments").read_text().splitlines()
+    assert lines == [f"{segment['name']} {segment['size']} {segment['sha256']}" for segment in segments]
+    script = (image / "netboot.ipxe").read_text()
+    assert "nixmetal.script=${cwuri}" in script
+    assert "squashfs" not in script
+
+
+def test_a_changed_segment_changes_the_list_and_no_other_segment(real_nix: RealNix, tools: dict[str, str]) -> None:
+    one, two = (manifest(make(real_nix, tools, attr="fetching", settings=text))["files"] for text in ("one", "two"))
+    changed = [before["name"] for before, after in zip(one, two, strict=True) if before != after]
+    assert changed == ["initrd-00", "90-settings.squashfs"]
+    assert one[1]["pieces"][0] == two[1]["pieces"][0]

@@ -299,6 +299,15 @@ def test_stage_1_fetches_what_it_mounts(real_nix: RealNix, tmp_path: Path) -> No
     wanted = {f"sysroot-nix-.segments-{name}.mount" for name in names}
     fetch = stage_1["services"]["nixmetal-fetch-segments"]
     assert wanted | {"initrd-fs.target"} == set(fetch["before"]) == set(fetch["requiredBy"])
+    reports = evaluate(
+        real_nix,
+        tmp_path,
+        [Case(loader, LEAST | {"image": {"loader": loader}}) for loader in LOADERS],
+    )["cases"]
+    assert [len(reports[loader]["image"]["initrds"].splitlines()) for loader in LOADERS] == [2, 1]
+    assert reports["ipxe"]["image"]["segments"] == ""
+    listed = [line.split()[0] for line in reports["stage-1"]["image"]["segments"].splitlines()]
+    assert {f"/nix/.segments/{name.removesuffix('.squashfs')}" for name in listed} == mounts
     by_ipxe = one(real_nix, tmp_path, {})
     assert not by_ipxe["boot"]["initrd"]["systemd"]["network"]["enable"]
     # One fstab for both stages: it names no unit of stage 1.
