@@ -26,7 +26,7 @@ def release(lab: Lab, built: Built) -> str:
 @pytest.fixture
 def image(lab: Lab, built: Built) -> str:
     """The image directory on the build host."""
-    return lab.build_host(f"readlink -f $(find {IMAGE} -type l | head -n 1)").stdout.strip()
+    return lab.build_host(f"readlink -f {IMAGE}/lab-x86_64-linux").stdout.strip()
 
 
 def test_this_machine_carries_none_of_the_image(lab: Lab, built: Built) -> None:
@@ -172,3 +172,32 @@ def test_inventories_lab_is_what_this_lab_was_made_from(lab: Lab) -> None:
     shipped = CHECKOUT / "inventories/lab"
     names: Any = {str(path.relative_to(shipped)) for path in shipped.rglob("*.yml")}
     assert {str(path.relative_to(lab.inventory)) for path in lab.inventory.rglob("*.yml")} == names
+
+
+def test_collecting_garbage_keeps_what_is_published_and_fails_closed(lab: Lab, image: str) -> None:
+    """An image that nobody published goes, an undeclared channel's link with it; what is young or published stays."""
+    old, young = (
+        lab.build_host(f"echo {name} >/tmp/{name}; nix-store --add /tmp/{name}").stdout.strip()
+        for name in ("old", "young")
+    )
+    lab.build_host(
+        f"cd {IMAGE} && ln -s {old} images/ && ln -s {young} images/ && ln -s {old} gone-channel && ln -s {old} gone-channel.drv"
+        f" && touch -h -d '8 days ago' images/* gone-channel* lab-x86_64-linux* && touch -h images/*-young"
+    )
+    try:
+        lab.play("collect_garbage", "--limit", "lab-build").refused(
+            "What lab-web has published is not known", "no root is removed"
+        )
+        foretold = lab.play("collect_garbage", "--check").succeeded()
+        assert lab.build_host(f"test -e {old}").returncode == 0
+        assert foretold.changed["lab-build"] == 1
+        done = lab.play("collect_garbage").succeeded()
+        assert "store paths deleted" in done.text
+        left = set(lab.build_host(f"ls {IMAGE} {IMAGE}/images").stdout.split())
+        assert {image.rpartition("/")[2], young.rpartition("/")[2], "lab-x86_64-linux", "lab-x86_64-linux.drv"} <= left
+        assert not {old.rpartition("/")[2], "gone-channel", "gone-channel.drv"} & left
+        assert lab.build_host(f"test -e {old}", check=False).returncode != 0
+        assert lab.build_host(f"test -e {image} && test -e {young}").returncode == 0
+        lab.play("collect_garbage").changed_nothing()
+    finally:
+        lab.build_host(f"rm -f {IMAGE}/images/*-young {IMAGE}/gone-channel*")
