@@ -10,11 +10,15 @@
 # (and a kernel that takes them through LoadFile2 ignores the words). ${cmdline} lets a chaining script add parameters.
 
 write_netboot_script() {
-  printf '#!ipxe\n\nkernel kernel'
+  printf '#!ipxe\n\n'
+  # Where this script came from, for the segments are beside it. An old iPXE (Debian 12's) does not know; then it is DHCP's file.
+  # shellcheck disable=SC2016 # ${...} is iPXE's
+  [ -z "$segments" ] || printf 'isset ${cwuri} && set script ${cwuri} || set script ${filename}\n'
+  printf 'kernel kernel'
   printf '%s\n' "$initrds" | while read -r name _; do printf ' initrd=%s' "$name"; done
-  # Where the segments are: beside this script. A release names their blobs instead (nixmetal.blobs).
-  # shellcheck disable=SC2016 # ${cwuri} is iPXE's
-  [ -z "$segments" ] || printf ' nixmetal.script=${cwuri}'
+  # A release names their blobs instead (nixmetal.blobs).
+  # shellcheck disable=SC2016 # ${script} is iPXE's
+  [ -z "$segments" ] || printf ' nixmetal.script=${script}'
   # shellcheck disable=SC2016 # ${cmdline} is iPXE's
   printf ' %s nixmetal.image=%s ${cmdline}\n' "$kernelParams" "$image_id"
   printf '%s\n' "$initrds" | while read -r name _; do printf 'initrd %s\n' "$name"; done

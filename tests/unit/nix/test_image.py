@@ -194,7 +194,8 @@ def test_segments_that_stage_1_fetches_are_listed_in_the_first_initrd(
     lines = (tmp_path / "etc/nixmetal/segments").read_text().splitlines()
     assert lines == [f"{segment['name']} {segment['size']} {segment['sha256']}" for segment in segments]
     script = (image / "netboot.ipxe").read_text()
-    assert "nixmetal.script=${cwuri}" in script
+    assert script.splitlines()[2] == "isset ${cwuri} && set script ${cwuri} || set script ${filename}"
+    assert " nixmetal.script=${script} " in script
     assert "squashfs" not in script
 
 
