@@ -103,6 +103,7 @@ def _failure(nix: Nix, source: Source, log: BuildLog, code: int) -> NixError:
     hint = remedy(log.words, nix.host) or (remedy(NO_SPACE, nix.host) if NO_SPACE in "\n".join(tail) else "")
     last = "\n".join(["", "Last lines of its log:", *tail]) if tail else ""
     words = KILLED.format(signal=-code) if code < 0 else log.words
+    hint = f"\n{hint.strip()}" if hint and "\n" in words else hint
     return NixError(
         f"The build of {source} failed on {nix.host}: {words}{hint}{last}",
         failed_derivations=failed,

@@ -50,6 +50,9 @@ def remedy(text: str, host: str) -> str:
 
 REMEDIES = {
     NO_SPACE: "There is no space left on {host}: remove old results (nix-collect-garbage) or enlarge the file system of /nix.",
+    "hash mismatch in fixed-output derivation": "What was fetched is not what the expression expects: if it is the right thing, "
+    "put the hash that it got into the expression.",
+    "failed due to signal 9": "Signal 9 mostly means that the host ran out of memory: its kernel log tells.",
     "Failed to find a machine for remote build": "No builder took it: check that the rows of 'builders' name the wanted "
     "system and features, and that this host reaches them by SSH.",
     "nable to start any build": "Neither this host nor a builder may build it: check 'max_jobs', 'builders' and the "
