@@ -35,7 +35,8 @@ in
     # nixos/modules/system/boot/stage-2 and loader files name it; type by their use of it in netboot.nix, 03a5cc69
     system.boot.loader.kernelFile = mkOption { type = types.str; };
 
-    # nixos/modules/tasks/filesystems/zfs.nix, 00f7b4bd
+    # nixos/modules/tasks/filesystems/zfs.nix, 00f7b4bd. A newer copy without its commit has, for systemd in stage 1, zpool and zfs in
+    # extraBin and a service zfs-import-POOL.
     boot.zfs.forceImportRoot = mkOption {
       type = types.bool;
       default = true;

@@ -74,7 +74,7 @@ in
     users.mutableUsers = flag true;
     users.allowNoPasswordLogin = flag false;
 
-    # nixos/modules/security/sudo.nix (a copy without its commit)
+    # nixos/modules/security/sudo.nix, 02627d76
     security.sudo.wheelNeedsPassword = flag true;
     # nixos/modules/security/pam.nix, limitsType (a copy without its commit)
     security.pam.loginLimits = mkOption {
@@ -110,8 +110,9 @@ in
     hardware.cpu.amd.updateMicrocode = flag false;
     hardware.cpu.intel.updateMicrocode = flag false;
 
-    # Not read; as the manual of NixOS has them.
+    # nixos/modules/misc/documentation.nix, 01f34771
     documentation.enable = flag true;
+    # nixos/modules/misc/version.nix, 03a362fe
     system.stateVersion = mkOption { type = types.str; };
   };
 }
