@@ -102,3 +102,14 @@ notes:
   - The proxy named by the environment variables E(HTTPS_PROXY), E(HTTP_PROXY) and E(NO_PROXY) is used.
   - Redirects are refused, because they would carry the token to another host.
 """
+
+    # For info modules.
+    QUERY = r"""
+options:
+  query:
+    description:
+      - A JMESPath expression, which is applied to the list that this module returns. What it yields is returned as RV(ignore:query_result)
+        beside the list.
+      - It needs the Python library C(jmespath) where the module runs.
+    type: str
+"""

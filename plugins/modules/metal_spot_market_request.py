@@ -166,6 +166,14 @@ options:
       - The ids of users' SSH keys to put on the machines.
     type: list
     elements: str
+  private_ipv4_subnet_size:
+    description:
+      - The size of each machine's private IPv4 subnet, as the length of its prefix.
+    type: int
+  public_ipv4_subnet_size:
+    description:
+      - The size of each machine's public IPv4 subnet, as the length of its prefix.
+    type: int
   termination_time:
     description:
       - When the provider ends the machines, as an RFC 3339 time. A time without a zone is UTC.

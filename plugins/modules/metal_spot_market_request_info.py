@@ -15,6 +15,7 @@ author:
   - nixmetal.builders contributors (@nixmetal)
 extends_documentation_fragment:
   - nixmetal.builders.metal
+  - nixmetal.builders.metal.query
   - nixmetal.builders.attributes
   - nixmetal.builders.attributes.info_module
   - nixmetal.builders.attributes.action_group_metal
@@ -121,6 +122,11 @@ requests:
       type: list
       elements: str
       sample: [5a1f0a5e-1c5b-4d0e-9a52-4a5c6f9d1e01]
+query_result:
+  description: What O(query) yields.
+  returned: when O(query) is given
+  type: raw
+  sample: [b6a1d1e2-8a0f-4f5e-8b7a-0b1c2d3e4f50]
 """
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal import spot_tasks

@@ -10,11 +10,13 @@ module: metal_spot_price_info
 short_description: Read the prices of Equinix Metal, on the spot market and on demand
 version_added: 0.1.0
 description:
-  - Reads what plans cost in which metros, on the spot market at this moment and on demand.
+  - Reads what plans cost in which metros, on the spot market at this moment and on demand, with the capacity beside
+    them, and on request how the price of the spot market was before.
 author:
   - nixmetal.builders contributors (@nixmetal)
 extends_documentation_fragment:
   - nixmetal.builders.metal
+  - nixmetal.builders.metal.query
   - nixmetal.builders.attributes
   - nixmetal.builders.attributes.info_module
   - nixmetal.builders.attributes.action_group_metal
@@ -31,6 +33,15 @@ options:
     type: list
     elements: str
     default: []
+  history_from:
+    description:
+      - From when on to tell the price of the spot market, as an RFC 3339 time. Without it, only the price of today is told.
+      - The API is asked once for each pair of plan and metro, so name those that matter.
+    type: str
+  history_until:
+    description:
+      - Until when to tell the price of the spot market, as an RFC 3339 time. The default is now.
+    type: str
 seealso:
   - module: nixmetal.builders.metal_spot_market_request
 """
@@ -82,6 +93,27 @@ prices:
       returned: always
       type: str
       sample: USD
+    capacity_level:
+      description: The API's word for how many machines are left; null when it does not tell.
+      returned: always
+      type: str
+      sample: normal
+    available_servers:
+      description: The number of machines left; null when the API does not tell.
+      returned: always
+      type: int
+      sample: 37
+    history:
+      description: The price of the spot market over time, oldest first, each with C(at) and C(price_usd_per_hour).
+      returned: when O(history_from) is given, and there is a spot market
+      type: list
+      elements: dict
+      sample: [{at: "2026-11-22T04:00:00Z", price_usd_per_hour: 0.36}]
+query_result:
+  description: What O(query) yields.
+  returned: when O(query) is given
+  type: raw
+  sample: [am]
 unknown_plans:
   description: The wanted plans that the provider does not know.
   returned: success
@@ -96,7 +128,7 @@ unknown_metros:
   sample: []
 """
 
-from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal import catalogue
+from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal import catalogue_info
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.arguments import SPOT_PRICE_INFO_OPTIONS
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.module_support import (
     make_client,
@@ -107,7 +139,7 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.mo
 
 def main() -> None:
     module = make_module(SPOT_PRICE_INFO_OPTIONS)
-    run(module, lambda options, _check_mode: catalogue.inform(make_client(options), options))
+    run(module, lambda options, _check_mode: catalogue_info.inform_of_prices(make_client(options), options))
 
 
 if __name__ == "__main__":

@@ -44,6 +44,8 @@ INSTANCE_OPTIONS: dict[str, Spec] = {
     "no_ssh_keys": {"type": "bool", "no_log": False},
     "operating_system": {"type": "str", "default": "custom_ipxe"},
     "plan": {"type": "str"},
+    "private_ipv4_subnet_size": {"type": "int"},
+    "public_ipv4_subnet_size": {"type": "int"},
     "project_ssh_keys": {"type": "list", "elements": "str", "no_log": False},
     "tags": {"type": "list", "elements": "str"},
     "termination_time": {"type": "str"},
@@ -74,12 +76,105 @@ HANDLING_OPTIONS: dict[str, Spec] = {
 
 SPOT_REQUEST_OPTIONS: dict[str, Spec] = {**HANDLING_OPTIONS, **REQUEST_OPTIONS, **INSTANCE_OPTIONS}
 
+# An order of a single machine has one hostname, and names its subnets in ip_addresses.
+ONLY_OF_REQUESTS = ("hostnames", "private_ipv4_subnet_size", "public_ipv4_subnet_size")
+
+# Options whose value goes into the order of a single machine under the same name. Those of UPDATABLE can be changed later.
+DEVICE_FIELDS: dict[str, Spec] = {
+    **{name: spec for name, spec in INSTANCE_OPTIONS.items() if name not in ONLY_OF_REQUESTS},
+    "hardware_reservation_id": {"type": "str"},
+    "ip_addresses": {"type": "list", "elements": "dict"},
+    "network_frozen": {"type": "bool"},
+    "spot_price_max": {"type": "float"},
+}
+UPDATABLE = (
+    "hostname",
+    "description",
+    "always_pxe",
+    "ipxe_script_url",
+    "userdata",
+    "customdata",
+    "locked",
+    "billing_cycle",
+    "network_frozen",
+)
+
+DEVICE_OPTIONS: dict[str, Spec] = {
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "fleet": {"type": "str", "required": True},
+    "name": {"type": "str"},
+    "device_id": {"type": "str"},
+    "count": {"type": "int", "default": 1},
+    "surplus": {"type": "str", "choices": ["keep", "end"], "default": "keep"},
+    "metros": {"type": "list", "elements": "str"},
+    "cost_ceiling_usd_per_hour": {"type": "float"},
+    "force_delete": {"type": "bool", "default": False},
+    "wait": {"type": "bool", "default": False},
+    "wait_timeout": {"type": "int", "default": 1800},
+    **DEVICE_FIELDS,
+}
+
+DEVICE_POWER_OPTIONS: dict[str, Spec] = {
+    "state": {
+        "type": "str",
+        "choices": ["on", "off", "rebooted", "rescued", "reinstalled"],
+        "required": True,
+    },
+    "fleet": {"type": "str", "required": True},
+    "device_id": {"type": "str", "required": True},
+    "operating_system": {"type": "str"},
+    "ipxe_script_url": {"type": "str"},
+    "preserve_data": {"type": "bool"},
+    "deprovision_fast": {"type": "bool"},
+    "wait": {"type": "bool", "default": True},
+    "wait_timeout": {"type": "int", "default": 1800},
+}
+
+DEVICE_TAGS_OPTIONS: dict[str, Spec] = {
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "fleet": {"type": "str", "required": True},
+    "device_id": {"type": "str", "required": True},
+    "tags": {"type": "list", "elements": "str", "required": True},
+}
+
+QUERY_OPTION: dict[str, Spec] = {"query": {"type": "str"}}
+
+DEVICE_INFO_OPTIONS: dict[str, Spec] = {
+    "fleet": {"type": "str"},
+    "device_ids": {"type": "list", "elements": "str", "default": []},
+    "tags": {"type": "list", "elements": "str", "default": []},
+    "hostname": {"type": "str"},
+    **QUERY_OPTION,
+}
+
+DEVICE_EVENT_INFO_OPTIONS: dict[str, Spec] = {
+    "device_id": {"type": "str", "required": True},
+    "types": {"type": "list", "elements": "str", "default": []},
+    "limit": {"type": "int", "default": 100},
+    **QUERY_OPTION,
+}
+
+PLAN_INFO_OPTIONS: dict[str, Spec] = {"plans": {"type": "list", "elements": "str", "default": []}, **QUERY_OPTION}
+
+METRO_INFO_OPTIONS: dict[str, Spec] = {"metros": {"type": "list", "elements": "str", "default": []}, **QUERY_OPTION}
+
+CAPACITY_INFO_OPTIONS: dict[str, Spec] = {
+    "plans": {"type": "list", "elements": "str", "default": []},
+    "metros": {"type": "list", "elements": "str", "default": []},
+    "quantity": {"type": "int"},
+    **QUERY_OPTION,
+}
+
 SPOT_REQUEST_INFO_OPTIONS: dict[str, Spec] = {
     "fleet": {"type": "str"},
     "names": {"type": "list", "elements": "str", "default": []},
+    **QUERY_OPTION,
 }
 
 SPOT_PRICE_INFO_OPTIONS: dict[str, Spec] = {
     "plans": {"type": "list", "elements": "str", "default": []},
     "metros": {"type": "list", "elements": "str", "default": []},
+    "history_from": {"type": "str"},
+    "history_until": {"type": "str"},
+    **QUERY_OPTION,
 }

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import datetime
 import difflib
 from collections.abc import Iterable
 from typing import Any
@@ -113,6 +114,40 @@ def _offer(
     }
 
 
-def inform(client: Client, options: dict[str, Any]) -> dict[str, Any]:
-    """The answer of the module that tells prices."""
-    return {"changed": False, **read_offers(client, options["plans"], options["metros"])}
+def is_sold(plan: dict[str, Any], metro: dict[str, Any]) -> bool:
+    """True when a plan is there in a metro, as far as the API tells."""
+    return _place(plan, metro) is not None
+
+
+def dearest_on_demand(client: Client, plan: str, metros: Iterable[str]) -> float | None:
+    """The highest price of a plan among some metros (`any` stands for all), on demand; None when one of them tells none."""
+    sold, places = read_plans(client).get(plan), read_metros(client)
+    if sold is None:
+        raise Refused(f"There is no plan '{plan}'. {_near(plan, read_plans(client))}")
+    named = list(metros)
+    wanted = sorted(places) if "any" in named else named
+    unknown = [metro for metro in wanted if metro not in places]
+    if unknown:
+        raise Refused(f"There is no metro '{unknown[0]}'. {_near(unknown[0], places)}")
+    prices = [on_demand_price(sold, places[metro]) for metro in wanted if is_sold(sold, places[metro])]
+    known = [price for price in prices if price is not None]
+    return max(known) if known and len(known) == len(prices) else None
+
+
+def read_history(
+    client: Client, plan: str, metro: str, since: datetime.datetime, until: datetime.datetime
+) -> list[dict[str, Any]]:
+    """The prices of the spot market over a time, oldest first."""
+    path = "/market/spot/prices/history"
+    asked = {"plan": plan, "metro": metro, "from": int(since.timestamp()), "until": int(until.timestamp())}
+    points = values.inner(client.get(path, asked), "prices_history", "datapoints")
+    if not isinstance(points, list) or not all(isinstance(point, list) and len(point) == 2 for point in points):
+        raise BadAnswer(
+            f"{client.url(path)} answered without a list of pairs of price and time.", 200, client.url(path)
+        )
+    told = []
+    for price, moment in sorted(points, key=lambda point: values.number(point[1]) or 0.0):
+        seconds = values.number(moment)
+        at = None if seconds is None else values.stamp(datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc))
+        told.append({"at": at, "price_usd_per_hour": values.number(price)})
+    return told

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import re
 import time
@@ -29,6 +30,8 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.retry import (
 from ansible_collections.nixmetal.builders.plugins.module_utils.waiting import SYSTEM_CLOCK, Clock
 
 BUSY = frozenset({429, 502, 503, 504})
+# What these did or did not do must be looked at before they are sent again.
+SENT_ONCE = frozenset({"POST", "PUT"})
 LONGEST_WORDS = 500
 
 _TAG = re.compile(r"<[^>]*>")
@@ -61,6 +64,17 @@ class Client:
         except errors.BadAnswer as error:
             raise errors.Doubtful(str(error), error.status, error.url) from error
 
+    def put(self, path: str, body: Any) -> dict[str, Any]:
+        """Change fields of an object. Sent once, as `post` is: sent again, it could undo what another has changed since."""
+        try:
+            return _an_object(self.call("PUT", path, None, body), self.url(path))
+        except errors.BadAnswer as error:
+            raise errors.Doubtful(str(error), error.status, error.url) from error
+
+    def act(self, path: str, body: Any) -> None:
+        """Ask for an action, to which the API answers without a body. As with `post`, a doubt is told and nothing is sent again."""
+        self.call("POST", path, None, body)
+
     def delete(self, path: str, query: Mapping[str, Any] | None = None, body: Any = None) -> bool:
         """Make sure that something is gone. False when it was gone before."""
         try:
@@ -81,12 +95,15 @@ class Client:
             return self._parsed(call, outcome)
         raise self._rejected(call, outcome)
 
+    def utc_now(self) -> datetime.datetime:
+        return datetime.datetime.fromtimestamp(self._now(), datetime.timezone.utc)
+
     def url(self, path: str) -> str:
         return self.settings.url + path
 
     def _again(self, method: str, outcome: Answer | Failure) -> Again | None:
         if isinstance(outcome, Failure):
-            return Again() if method != "POST" or not outcome.sent else None
+            return Again() if method not in SENT_ONCE or not outcome.sent else None
         if not _worth_another_try(method, outcome):
             return None
         return Again(parse_retry_after(outcome.headers.get("retry-after"), self._now()))
@@ -113,7 +130,7 @@ class Client:
             remedy = "Check metal_api_url (or the environment variable METAL_API_URL), the network and the proxy."
             return errors.Unreachable(f"{url} could not be reached: {reason}. {remedy}", url=url)
         message = f"{call.method} {url} gave no answer: {reason}."
-        kind = errors.Doubtful if call.method == "POST" else errors.ApiError
+        kind = errors.Doubtful if call.method in SENT_ONCE else errors.ApiError
         return kind(message, url=url)
 
     def _words(self, answer: Answer) -> str:
@@ -151,7 +168,7 @@ def _kind(value: Any) -> str:
 
 
 def _worth_another_try(method: str, answer: Answer) -> bool:
-    if method == "POST":
+    if method in SENT_ONCE:
         # 429 means that nothing was done; after any other answer, the caller looks first.
         return answer.status == 429
     if method == "GET":
@@ -167,7 +184,7 @@ def _is_json(body: bytes) -> bool:
 def _error_class(method: str, status: int) -> type[errors.ApiError]:
     if status == 404:
         return errors.NotFound
-    return errors.Doubtful if method == "POST" and status >= 500 else errors.ApiError
+    return errors.Doubtful if method in SENT_ONCE and status >= 500 else errors.ApiError
 
 
 def _remedy(call: Call, answer: Answer) -> str:

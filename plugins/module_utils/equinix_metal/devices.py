@@ -12,24 +12,52 @@ from typing import Any
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal import values
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.client import Client
-from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.errors import BadAnswer
+from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.errors import (
+    BadAnswer,
+    NotFound,
+    SettingError,
+)
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.paging import Reader
 
 UNKNOWN_STATE = "unknown"
+# Cut down to their hrefs, or left out, by the API itself: most of an answer, and of no use here.
+EXCLUDED = (
+    "created_by,facility.address,network_ports,operating_system.provisionable_on,plan.available_in,"
+    "plan.available_in_metros,provisioning_events,ssh_keys,volumes"
+)
+# States of a machine that is gone, or on its way.
+GONE_STATES = frozenset({"deprovisioning", "deleted"})
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _STATE = re.compile(r"[a-z][a-z0-9_]*")
+_SOS = re.compile(r"([0-9A-Za-z][0-9A-Za-z-]*@)?[0-9A-Za-z][0-9A-Za-z.-]*")
 _URL = re.compile(r"https?://\S+")
 
 
 def read_devices(client: Client, tag: str | None = None, workers: int = 4) -> list[dict[str, Any]]:
     """Every device of the project, or those with a tag, oldest first."""
     path = f"/projects/{client.settings.project_id}/devices"
-    raw = Reader(client, workers).read(path, "devices", {"tag": tag} if tag else None)
+    raw = Reader(client, workers).read(path, "devices", {"exclude": EXCLUDED, **({"tag": tag} if tag else {})})
     devices = [lean(item, client.url(path)) for item in raw]
     # The filter is asked for, and not relied upon.
     chosen = [device for device in devices if tag is None or tag in device["tags"]]
     return sorted(chosen, key=lambda device: (device["created_at"] or "", device["id"]))
+
+
+def read_device(client: Client, device_id: str) -> dict[str, Any] | None:
+    """One device; None when there is none."""
+    raw = read_raw(client, device_id)
+    return None if raw is None else lean(raw, client.url(f"/devices/{device_id}"))
+
+
+def read_raw(client: Client, device_id: str) -> dict[str, Any] | None:
+    """One device with all that the API tells of it; None when there is none, or no longer."""
+    if not _ID.fullmatch(device_id):
+        raise SettingError(f"device_id is not the id (UUID) of a device: {device_id!r}")
+    try:
+        return client.get(f"/devices/{device_id}", {"exclude": EXCLUDED})
+    except NotFound:
+        return None
 
 
 def lean(raw: dict[str, Any], url: str = "the API") -> dict[str, Any]:
@@ -53,10 +81,16 @@ def lean(raw: dict[str, Any], url: str = "the API") -> dict[str, Any]:
         "plan": values.text(values.inner(raw, "plan", "slug")) or values.text(values.inner(raw, "plan", "name")),
         "metro": _code(raw.get("metro")),
         "facility": _code(raw.get("facility")),
+        "operating_system": values.text(values.inner(raw, "operating_system", "slug")),
+        "description": values.text(raw.get("description")),
+        "always_pxe": raw.get("always_pxe") is True,
+        "locked": raw.get("locked") is True,
         "ipxe_script_url": values.matching(_URL, raw.get("ipxe_script_url")),
         "created_at": values.known_time(raw.get("created_at")),
         "termination_time": _termination(raw, device_id, url),
         "spot": raw.get("spot_instance") is True or raw.get("device_type") == "spot_instance",
+        "spot_price_max": values.number(raw.get("spot_price_max")),
+        "sos": values.matching(_SOS, raw.get("sos")),
         "reservation_id": values.identifier(raw.get("hardware_reservation")),
         "addresses": [
             _address(item, device_id, url)
@@ -113,3 +147,11 @@ def address_of(device: dict[str, Any], kind: str) -> str | None:
     # Addresses that are not for management were added by the user, for services.
     fitting.sort(key=lambda item: not item["management"])
     return str(fitting[0]["address"]) if fitting else None
+
+
+def console_of(device: dict[str, Any]) -> str | None:
+    """Where SSH finds the machine's serial console: the host that the API names, which may hold the user already."""
+    host = device["sos"] or (f"sos.{device['facility']}.packet.net" if device["facility"] else None)
+    if host is None or "@" in host:
+        return host
+    return f"{device['id']}@{host}"

@@ -71,6 +71,16 @@ def read_evidence(client: Client, device_id: str) -> Evidence:
     return evidence_from(events)
 
 
+def latest_event(client: Client, device_id: str, kind: str) -> dict[str, Any] | None:
+    """The newest event of a kind; None when there is none among those that are looked at."""
+    pages = Reader(client, per_page=PER_PAGE).walk(f"/devices/{device_id}/events", "events")
+    for _number, page in zip(range(MOST_PAGES), pages):
+        for event in _newest_first(page.items):
+            if event.get("type") == kind:
+                return event
+    return None
+
+
 def evidence_from(events: Iterable[dict[str, Any]]) -> Evidence:
     """What the events, newest first, let us believe."""
     evidence = Evidence()

@@ -19,9 +19,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal import values
+from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.errors import Refused
 
 FLEET_TAG = "nixmetal-fleet="
 BID_TAG = "nixmetal-bid="
+# Of a machine that was bought singly and not by a request: each purchase has an id of its own, by which it is found again.
+ORDER_TAG = "nixmetal-order="
+PREFIXES = (FLEET_TAG, BID_TAG, ORDER_TAG)
 
 EPOCH = datetime.datetime(2030, 1, 1, tzinfo=datetime.timezone.utc)
 FLEET_BITS = 15
@@ -59,3 +63,12 @@ def ends_for_fleet(end_at: Any, fleet: str) -> bool:
     """True when an end that the API gives is one that a bid of a fleet could have, whatever the bid's name."""
     seen = values.moment(end_at)
     return seen is not None and (seen - EPOCH) // datetime.timedelta(seconds=2**BID_BITS) == _hashed(fleet, FLEET_BITS)
+
+
+def check_owner(device: dict[str, Any], fleet: str) -> None:
+    """Refuse a machine that does not carry the fleet's tag."""
+    if marked(device["tags"], FLEET_TAG) != fleet:
+        raise Refused(
+            f"The machine {device['id']} is not proved to belong to the fleet {fleet}: it does not carry the tag {FLEET_TAG}{fleet} "
+            "alone. It is left alone."
+        )

@@ -79,51 +79,59 @@ def check_name(value: Any, option: str) -> str:
 
 def bid_from_options(options: Mapping[str, Any]) -> Bid:
     """The bid that a module's options declare."""
-    devices_max = _count(options, "devices_max", None)
+    devices_max = count(options, "devices_max", None)
     bid = Bid(
         fleet=check_name(options.get("fleet"), "fleet"),
         name=check_name(options.get("name"), "name"),
-        plan=_needed(options, "plan").lower(),
-        metro=_needed(options, "metro").lower(),
-        max_bid_price=_price(options.get("max_bid_price")),
-        devices_min=_count(options, "devices_min", devices_max),
+        plan=needed(options, "plan").lower(),
+        metro=needed(options, "metro").lower(),
+        max_bid_price=price(options.get("max_bid_price")),
+        devices_min=count(options, "devices_min", devices_max),
         devices_max=devices_max,
         instance={name: options.get(name) for name in INSTANCE_OPTIONS if name != "plan"},
     )
     if bid.devices_min > bid.devices_max:
         raise SettingError(f"devices_min is {bid.devices_min}, more than devices_max, which is {bid.devices_max}.")
     _check_ceiling(bid, options.get("cost_ceiling_usd_per_hour"))
-    _check_boot(bid.instance)
+    check_instance(bid.instance)
     _check_hostnames(bid)
-    _check_tags(bid.instance.get("tags") or [])
     return bid
 
 
-def _needed(options: Mapping[str, Any], name: str) -> str:
+def check_instance(instance: Mapping[str, Any]) -> None:
+    """What is checked of every machine, however it is bought."""
+    _check_boot(instance)
+    _check_hostname(instance.get("hostname") or "name")
+    _check_tags(instance.get("tags") or [])
+    _check_termination(instance)
+
+
+def needed(options: Mapping[str, Any], name: str) -> str:
     value = values.text(options.get(name))
     if value is None:
-        raise SettingError(f"{name} is needed to make a spot market request.")
+        raise SettingError(f"{name} is needed with state=present.")
     return value
 
 
-def _price(value: Any) -> float:
-    price = values.number(value)
-    if price is None or price <= 0:
+def price(value: Any, option: str = "max_bid_price") -> float:
+    """USD per hour and machine, in whole cents."""
+    number = values.number(value)
+    if number is None or number <= 0:
         raise SettingError(
-            f"max_bid_price must be more than 0 USD per hour and machine, not {value}. "
-            "A request is never made without a limit on what it may cost."
+            f"{option} must be more than 0 USD per hour and machine, not {value}. "
+            "Nothing is bought without a limit on what it may cost."
         )
-    if abs(price - round(price, 2)) > 1e-9:
-        raise SettingError(f"max_bid_price must be in whole cents, because the market rounds to them, not {value}.")
-    return round(price, 2)
+    if abs(number - round(number, 2)) > 1e-9:
+        raise SettingError(f"{option} must be in whole cents, because the market rounds to them, not {value}.")
+    return round(number, 2)
 
 
-def _count(options: Mapping[str, Any], name: str, default: int | None) -> int:
+def count(options: Mapping[str, Any], name: str, default: int | None) -> int:
     value = options.get(name)
-    count = default if value is None else values.integer(value)
-    if count is None or not 1 <= count <= MOST_DEVICES:
+    number = default if value is None else values.integer(value)
+    if number is None or not 1 <= number <= MOST_DEVICES:
         raise SettingError(f"{name} must be a number of machines from 1 to {MOST_DEVICES}, not {value}.")
-    return count
+    return number
 
 
 def _check_ceiling(bid: Bid, ceiling: Any) -> None:
@@ -146,14 +154,24 @@ def _check_boot(instance: Mapping[str, Any]) -> None:
 
 def _check_hostnames(bid: Bid) -> None:
     hostnames = bid.instance.get("hostnames") or []
-    for hostname in [*hostnames, bid.instance.get("hostname") or "name"]:
-        if not _HOSTNAME.fullmatch(hostname.replace(_INDEX, "0")):
-            raise SettingError(f"A hostname holds letters, digits, hyphens and dots, and no underscore: {hostname}")
+    for hostname in hostnames:
+        _check_hostname(hostname)
     if hostnames and len(hostnames) < bid.devices_max:
         raise SettingError(f"hostnames has {len(hostnames)} names for devices_max={bid.devices_max} machines.")
 
 
+def _check_hostname(hostname: str) -> None:
+    if not _HOSTNAME.fullmatch(hostname.replace(_INDEX, "0")):
+        raise SettingError(f"A hostname holds letters, digits, hyphens and dots, and no underscore: {hostname}")
+
+
+def _check_termination(instance: Mapping[str, Any]) -> None:
+    told = instance.get("termination_time")
+    if told is not None and values.moment(told) is None:
+        raise SettingError(f"termination_time is not an RFC 3339 time such as 2027-01-31T12:00:00Z: {told!r}")
+
+
 def _check_tags(tags: list[str]) -> None:
     for tag in tags:
-        if tag.startswith((ownership.FLEET_TAG, ownership.BID_TAG)):
+        if tag.startswith(ownership.PREFIXES):
             raise SettingError(f"The tag '{tag}' is set by this module itself, from fleet and name.")

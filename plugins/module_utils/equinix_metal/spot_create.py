@@ -25,6 +25,9 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.sp
 
 # The list of requests may lag behind. What it does not show after these pauses, in seconds, is not known to be absent.
 LOOKS = (0.0, 1.0, 2.0, 4.0, 8.0)
+# The API tells times in whole seconds. After this pause, whatever has the same second as one's own purchase is there to be seen, so
+# that two controllers who bought in one second come to the same order.
+SETTLING_SECONDS = 1.2
 
 
 def find_own(client: Client, fleet: str, name: str | None, request_id: str | None = None) -> list[Request]:
@@ -120,6 +123,7 @@ def _not_seen(bid: Bid, error: ApiError) -> ApiError:
 
 def _settle(client: Client, bid: Bid, known: set[str], made: Request) -> tuple[Request, list[str]]:
     """Look again after the purchase: the oldest new request stays."""
+    client.clock.sleep(SETTLING_SECONDS)
     new = [request for request in find_own(client, bid.fleet, bid.name) if request["id"] not in known]
     if not any(request["id"] == made["id"] for request in new):
         # The list lags behind, which is no reason to doubt what was answered.

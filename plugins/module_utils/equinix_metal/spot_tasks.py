@@ -10,6 +10,7 @@ from typing import Any
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal import (
     ownership,
+    query,
     spot_bid,
     spot_market,
     spot_requests,
@@ -121,7 +122,7 @@ def inform(client: Client, options: dict[str, Any]) -> Result:
     listed = [
         {**shown({"ours": False, **request}), "contradicts": request.get("contradicts", False)} for request in requests
     ]
-    return {"changed": False, "requests": listed}
+    return query.with_answer({"changed": False, "requests": listed}, "requests", options.get("query"))
 
 
 def _check_marks(fleet: str, names: list[str]) -> None:

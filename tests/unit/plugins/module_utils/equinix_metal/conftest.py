@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,13 +86,28 @@ def answered() -> Callable[..., Answer]:
     return answer
 
 
-@pytest.fixture
-def in_memory() -> Any:
-    """The module metal_in_memory, which lies beside this file."""
-    path = Path(__file__).with_name("metal_in_memory.py")
-    specification = importlib.util.spec_from_file_location("metal_in_memory", path)
+def load_beside(name: str) -> Any:
+    """A module that lies beside this file."""
+    specification = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
     assert specification is not None
     assert specification.loader is not None
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
     return module
+
+
+@pytest.fixture
+def in_memory() -> Any:
+    return load_beside("metal_in_memory")
+
+
+@pytest.fixture
+def emulation() -> Any:
+    return load_beside("metal_emulated")
+
+
+@pytest.fixture
+def api(emulation: Any, tmp_path: Path) -> Iterator[Any]:
+    """The lab's emulator, reached without a network."""
+    with emulation.emulated(tmp_path) as made:
+        yield made

@@ -11,7 +11,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.events import (
@@ -218,6 +218,8 @@ EVENTS = st.lists(
 )
 
 
+# On a busy machine, making the examples alone may take longer than the library thinks right.
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(EVENTS)
 def test_no_event_stops_the_reading(events: list[dict[str, Any]]) -> None:
     assert isinstance(evidence_from(events), Evidence)

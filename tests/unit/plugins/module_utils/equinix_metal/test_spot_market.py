@@ -12,6 +12,7 @@ import pytest
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal import errors, spot_tasks
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.arguments import SPOT_REQUEST_OPTIONS
+from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.spot_create import SETTLING_SECONDS
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.transport import Answer, Call, Failure
 
 BID: dict[str, Any] = {
@@ -423,7 +424,7 @@ def test_a_failed_machine_ends_the_wait_at_once(apply, market, sleeper) -> None:
     market.fill("r0001", OURS, state="failed")
     with pytest.raises(errors.MetalError, match="failed to provision r0001-d0, r0001-d1"):
         apply(wait=True)
-    assert sleeper.slept == []
+    assert sleeper.slept == [SETTLING_SECONDS]
 
 
 def test_an_error_while_waiting_names_what_was_bought(apply, market) -> None:

@@ -1,0 +1,103 @@
+# Copyright (c) 2026, nixmetal.builders contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Adding and removing tags of a machine beside others who do the same.
+
+The API replaces a machine's tags whole and knows no condition, so between reading and writing another's edit can get lost. As far as
+that allows: the tags are read just before they are written, read again after a moment, and what is not as it should be is done again. A
+tag of another's that was there before the write and is gone after it is not put back, for nobody can tell whether it was taken away.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any
+
+from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal import devices, ownership
+from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.client import Client
+from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.errors import (
+    Doubtful,
+    MetalError,
+    Refused,
+    SettingError,
+)
+from ansible_collections.nixmetal.builders.plugins.module_utils.waiting import Backoff
+
+TRIES = 6
+# Long enough that of two writers who read at the same moment, the first one sees what the second has written over.
+PAUSES = Backoff(first=0.5, factor=1.5, longest=4.0, jitter=0.5)
+
+
+@dataclasses.dataclass(frozen=True)
+class Edit:
+    """Which tags shall be there and which shall not; all others stay."""
+
+    add: tuple[str, ...] = ()
+    remove: tuple[str, ...] = ()
+
+    def applied(self, tags: Iterable[str]) -> list[str]:
+        """The tags after the edit, each once where it was added, in the order that they have."""
+        kept = [tag for tag in tags if tag not in self.remove]
+        return kept + [tag for tag in dict.fromkeys(self.add) if tag not in kept]
+
+    def holds(self, tags: Iterable[str]) -> bool:
+        seen = set(tags)
+        return set(self.add) <= seen and not seen & set(self.remove)
+
+
+def edit_from_options(options: dict[str, Any]) -> Edit:
+    tags, present = tuple(options["tags"]), options["state"] == "present"
+    for tag in tags:
+        if not tag or tag != tag.strip():
+            raise SettingError(f"tags: a tag is a word without spaces around it, not {tag!r}.")
+        if tag.startswith(ownership.PREFIXES):
+            raise SettingError(f"tags: {tag!r} says whose the machine is, and is not changed after its purchase.")
+    return Edit(add=tags) if present else Edit(remove=tags)
+
+
+def apply(client: Client, options: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+    """Make sure that a machine of the fleet has, or lacks, some tags."""
+    edit, device_id, fleet = edit_from_options(options), options["device_id"], options["fleet"]
+    before = _read(client, device_id, fleet)["tags"]
+    after = edit.applied(before) if check_mode or edit.holds(before) else change(client, device_id, fleet, edit)
+    return {
+        "changed": not edit.holds(before),
+        "device_id": device_id,
+        "tags": after,
+        "diff": {"before": {"tags": before}, "after": {"tags": after}},
+    }
+
+
+def change(client: Client, device_id: str, fleet: str, edit: Edit) -> list[str]:
+    """Write until a later reading shows what was wanted."""
+    doubt: MetalError | None = None
+    pauses = PAUSES.pauses(client.clock)
+    for _try in range(TRIES):
+        tags = _read(client, device_id, fleet)["tags"]
+        if not edit.holds(tags):
+            doubt = _write(client, device_id, edit.applied(tags))
+        client.clock.sleep(next(pauses))
+        seen: list[str] = _read(client, device_id, fleet)["tags"]
+        if edit.holds(seen):
+            return seen
+    told = f" The last error was: {doubt}" if doubt else " Someone else keeps writing its tags."
+    raise Refused(f"The tags of the machine {device_id} are not as wanted after {TRIES} tries.{told}")
+
+
+def _write(client: Client, device_id: str, tags: list[str]) -> Doubtful | None:
+    """Replace the tags. Whether a lost answer hides success is seen by the next reading."""
+    try:
+        client.put(f"/devices/{device_id}", {"tags": tags})
+    except Doubtful as doubt:
+        return doubt
+    return None
+
+
+def _read(client: Client, device_id: str, fleet: str) -> dict[str, Any]:
+    device = devices.read_device(client, device_id)
+    if device is None or device["state"] in devices.GONE_STATES:
+        raise Refused(f"There is no machine {device_id}, so it has no tags.")
+    ownership.check_owner(device, fleet)
+    return device

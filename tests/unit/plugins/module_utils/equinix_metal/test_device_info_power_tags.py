@@ -1,0 +1,272 @@
+# Copyright (c) 2026, nixmetal.builders contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Power, tags, and what the info modules tell."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal import (
+    catalogue_info,
+    device_info,
+    device_power,
+    device_tags,
+    device_tasks,
+    errors,
+    spot_tasks,
+)
+from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.arguments import (
+    CAPACITY_INFO_OPTIONS,
+    DEVICE_EVENT_INFO_OPTIONS,
+    DEVICE_INFO_OPTIONS,
+    DEVICE_OPTIONS,
+    DEVICE_POWER_OPTIONS,
+    DEVICE_TAGS_OPTIONS,
+    METRO_INFO_OPTIONS,
+    PLAN_INFO_OPTIONS,
+    SPOT_PRICE_INFO_OPTIONS,
+)
+from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.transport import Failure
+
+MACHINE = {
+    "fleet": "lab",
+    "name": "one",
+    "plan": "c3.small.x86",
+    "metros": ["am"],
+    "ipxe_script_url": "http://web.test/x.ipxe",
+    "hostname": "builder",
+}
+
+
+def defaults(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: spec.get("default") for name, spec in options.items()}
+
+
+@pytest.fixture
+def device_id(api) -> str:
+    made = device_tasks.apply(api.client(), {**defaults(DEVICE_OPTIONS), **MACHINE, "wait": True}, False)
+    return str(made["device_ids"][0])
+
+
+@pytest.fixture
+def power(api, device_id):
+    def run(state: str, check_mode: bool = False, **options: Any) -> dict[str, Any]:
+        given = {**defaults(DEVICE_POWER_OPTIONS), "fleet": "lab", "device_id": device_id, "state": state, **options}
+        return device_power.apply(api.client(), given, check_mode)
+
+    return run
+
+
+@pytest.fixture
+def tag(api, device_id):
+    def run(*tags: str, state: str = "present", check_mode: bool = False, **options: Any) -> dict[str, Any]:
+        given = {**defaults(DEVICE_TAGS_OPTIONS), "fleet": "lab", "device_id": device_id, "tags": list(tags)}
+        return device_tags.apply(api.client(), {**given, "state": state, **options}, check_mode)
+
+    return run
+
+
+def actions(api: Any) -> list[Any]:
+    return [call.body["type"] for call in api.posts() if call.path.endswith("/actions")]
+
+
+def test_off_and_on_are_states(power, api) -> None:
+    assert power("off", check_mode=True)["changed"] is True
+    assert actions(api) == []
+    assert (power("off")["device_state"], power("off")["changed"]) == ("inactive", False)
+    assert (power("on")["device_state"], power("on")["changed"]) == ("active", False)
+    assert actions(api) == ["power_off", "power_on"]
+
+
+@pytest.mark.parametrize(
+    ("state", "call"), [("rebooted", "reboot"), ("rescued", "rescue"), ("reinstalled", "reinstall")]
+)
+def test_starting_anew_waits_for_the_next_request_for_an_address(power, api, device_id, state, call) -> None:
+    before = len(api.cloud.events.of_device(device_id))
+    told = power(state)
+    assert (told["changed"], told["device_state"], actions(api)) == (True, "active", [call])
+    kinds = [event.type for event in api.cloud.events.of_device(device_id)]
+    assert "provisioning.104.01" in kinds[: len(kinds) - before]
+    assert told["diff"]["before"] != told["diff"]["after"]
+
+
+def test_a_reboot_that_does_not_begin_is_told(power, api, device_id, monkeypatch) -> None:
+    monkeypatch.setattr(api.cloud.backend, "reset", lambda _device: None)
+    with pytest.raises(
+        errors.MetalError,
+        match=f"machine {device_id} was asked to reboot; after 60 seconds it is active, and its latest",
+    ):
+        power("rebooted", wait_timeout=60)
+
+
+def test_a_lost_answer_to_an_action_is_looked_for(power, api) -> None:
+    def spoil(call: Any) -> Any:
+        if call.path.endswith("/actions"):
+            api.reach(call)
+            return Failure("reset", sent=True)
+        return None
+
+    api.spoil = spoil
+    assert power("rebooted")["changed"] is True
+    assert actions(api) == ["reboot"]
+
+
+def test_an_action_that_does_not_show_is_not_sent_again(power, api) -> None:
+    api.spoil = lambda call: Failure("reset", sent=True) if call.path.endswith("/actions") else None
+    with pytest.raises(errors.MetalError, match="nothing of it shows after 30 seconds, and nothing was sent again"):
+        power("rebooted")
+    assert actions(api) == ["reboot"]
+
+
+def test_impossible_actions_are_refused(power) -> None:
+    power("off")
+    with pytest.raises(errors.Refused, match="is inactive, and reboot is possible only when it is active"):
+        power("rebooted")
+    with pytest.raises(errors.SettingError, match="operating_system can be given with state=reinstalled alone"):
+        power("on", operating_system="debian_12")
+    with pytest.raises(errors.Refused, match="not proved to belong to the fleet other"):
+        power("on", fleet="other")
+    with pytest.raises(errors.Refused, match="There is no machine"):
+        power("on", device_id="00000000-0000-4000-8000-000000000000")
+
+
+def test_reinstall_takes_a_script(power, api, device_id) -> None:
+    power("reinstalled", ipxe_script_url="http://web.test/other.ipxe")
+    assert api.cloud.store.devices[device_id].ipxe_script_url == "http://web.test/other.ipxe"
+
+
+def test_tags_are_added_and_removed_beside_others(tag, api, device_id) -> None:
+    before = list(api.cloud.store.devices[device_id].tags)
+    assert tag("skip-hydra=a", check_mode=True)["tags"] == [*before, "skip-hydra=a"]
+    assert api.cloud.store.devices[device_id].tags == before
+    assert (tag("skip-hydra=a")["changed"], tag("skip-hydra=a")["changed"]) == (True, False)
+    removed = tag("skip-hydra=a", state="absent")
+    assert (removed["changed"], removed["tags"]) == (True, before)
+    assert tag("skip-hydra=a", state="absent")["changed"] is False
+
+
+def test_a_tag_that_another_writer_has_lost_for_us_is_written_again(tag, api, device_id) -> None:
+    """The other one had read before we wrote, and writes afterwards."""
+    device = api.cloud.store.devices[device_id]
+    stale, rounds = list(device.tags), []
+
+    def sleep(seconds: float) -> None:
+        if len(rounds) < 2:
+            rounds.append(seconds)
+            device.tags = [*stale, "other"]
+        api.cloud.advance(seconds)
+
+    api.sleep = sleep
+    assert set(tag("ours")["tags"]) == {*stale, "other", "ours"}
+    assert len([call for call in api.calls if call.method == "PUT"]) == 3
+
+
+def test_a_writer_who_never_stops_is_told(tag, api, device_id) -> None:
+    device = api.cloud.store.devices[device_id]
+    stale = list(device.tags)
+
+    def sleep(seconds: float) -> None:
+        device.tags = list(stale)
+        api.cloud.advance(seconds)
+
+    api.sleep = sleep
+    with pytest.raises(errors.Refused, match=r"not as wanted after 6 tries\. Someone else keeps writing"):
+        tag("ours")
+
+
+def test_a_lost_answer_to_a_write_is_read_again(tag, api) -> None:
+    def spoil(call: Any) -> Any:
+        if call.method == "PUT":
+            api.reach(call)
+            return Failure("reset", sent=True)
+        return None
+
+    api.spoil = spoil
+    assert "ours" in tag("ours")["tags"]
+    assert len([call for call in api.calls if call.method == "PUT"]) == 1
+
+
+@pytest.mark.parametrize("word", ["nixmetal-fleet=x", "nixmetal-bid=x", "nixmetal-order=x", "", " a"])
+def test_tags_of_ownership_and_senseless_ones_are_refused(tag, word) -> None:
+    with pytest.raises(errors.SettingError, match="tags: "):
+        tag(word)
+
+
+def test_a_foreign_machine_keeps_its_tags(tag) -> None:
+    with pytest.raises(errors.Refused, match="not proved to belong to the fleet other"):
+        tag("a", fleet="other")
+
+
+# -- info --------------------------------------------------------------------------------------------
+
+
+def test_devices_are_listed_with_a_query(api, device_id) -> None:
+    given = {**defaults(DEVICE_INFO_OPTIONS), "fleet": "lab", "query": "[?contains(tags, 'nixmetal-bid=one')].id"}
+    told = device_info.inform(api.client(), given)
+    assert (told["query_result"], told["devices"][0]["fleet"]) == ([device_id], "lab")
+    assert "root_password" not in str(told)
+    for option in ({"fleet": "other"}, {"hostname": "x"}, {"tags": ["x"]}, {"device_ids": ["x"]}):
+        assert device_info.inform(api.client(), {**defaults(DEVICE_INFO_OPTIONS), **option})["devices"] == []
+    assert device_info.inform(api.client(), {**given, "device_ids": ["x"]})["unknown_device_ids"] == ["x"]
+
+
+@pytest.mark.parametrize("expression", ["[?", "contains(@)", "sum([0].id)"])
+def test_a_senseless_query_is_told(api, device_id, expression) -> None:
+    with pytest.raises(errors.SettingError, match="query is not a JMESPath expression that can be applied here"):
+        device_info.inform(api.client(), {**defaults(DEVICE_INFO_OPTIONS), "query": expression})
+
+
+def test_events_are_listed_newest_first(api, device_id) -> None:
+    given = {**defaults(DEVICE_EVENT_INFO_OPTIONS), "device_id": device_id}
+    told = device_info.inform_of_events(api.client(), given)["events"]
+    assert [event["type"] for event in told][-3:] == ["provisioning.103", "provisioning.102", "provisioning.101"]
+    one = device_info.inform_of_events(api.client(), {**given, "types": ["user.1001", "user.1002"], "limit": 1})
+    assert [event["type"] for event in one["events"]] == ["user.1002"]
+    with pytest.raises(errors.Refused, match="There is no machine"):
+        device_info.inform_of_events(api.client(), {**given, "device_id": "x"})
+    with pytest.raises(errors.SettingError, match="limit"):
+        device_info.inform_of_events(api.client(), {**given, "limit": 0})
+
+
+def test_the_catalogue_is_told(api) -> None:
+    plans = catalogue_info.inform_of_plans(
+        api.client(), {**defaults(PLAN_INFO_OPTIONS), "plans": ["C3.large.arm64", "none"], "query": "[0].metros"}
+    )
+    assert (plans["query_result"], plans["unknown_plans"]) == (["da", "dc", "ny", "sv"], ["none"])
+    assert plans["plans"][0]["class"] == "c3.large.arm"
+    metros = catalogue_info.inform_of_metros(api.client(), {**defaults(METRO_INFO_OPTIONS), "metros": ["AM", "zz"]})
+    assert (metros["metros"][0]["name"], metros["unknown_metros"]) == ("Amsterdam", ["zz"])
+
+
+def test_capacity_is_told_and_asked_for(api) -> None:
+    given = {**defaults(CAPACITY_INFO_OPTIONS), "plans": ["c3.small.x86"], "metros": ["am", "da"], "quantity": 1001}
+    told = catalogue_info.inform_of_capacity(api.client(), given)["capacity"]
+    assert [(entry["metro"], entry["available"], entry["available_servers"]) for entry in told] == [
+        ("am", False, 1000),
+        ("da", False, 1000),
+    ]
+    assert catalogue_info.inform_of_capacity(api.client(), {**given, "quantity": 2})["capacity"][0]["available"] is True
+    with pytest.raises(errors.SettingError, match="quantity"):
+        catalogue_info.inform_of_capacity(api.client(), {**given, "quantity": 0})
+
+
+def test_prices_are_told_with_capacity_and_history(api) -> None:
+    given = {**defaults(SPOT_PRICE_INFO_OPTIONS), "plans": ["c3.small.x86"], "metros": ["am"]}
+    (today,) = catalogue_info.inform_of_prices(api.client(), given)["prices"]
+    assert (today["spot_price_usd_per_hour"], today["on_demand_price_usd_per_hour"]) == (0.23, 0.75)
+    assert (today["capacity_level"], today["available_servers"], "history" in today) == ("normal", 1000, False)
+    since = {"history_from": "2023-11-14T21:00:00Z", "history_until": "2023-11-14T22:00:00Z"}
+    (told,) = catalogue_info.inform_of_prices(api.client(), {**given, **since})["prices"]
+    assert told["history"][0] == {"at": "2023-11-14T21:00:00Z", "price_usd_per_hour": 0.23}
+    assert len(told["history"]) > 1
+    with pytest.raises(errors.SettingError, match="history_from"):
+        catalogue_info.inform_of_prices(api.client(), {**given, "history_from": "x"})
+
+
+def test_requests_are_asked_for(api) -> None:
+    told = spot_tasks.inform(api.client(), {"fleet": None, "names": [], "query": "length(@)"})
+    assert told["query_result"] == 0
