@@ -13,6 +13,8 @@ description:
   - The SSH host key and the abilities of a machine come from its own events. Of these the oldest are believed that are newer
     than the machine's latest request for an address, which it makes early in every boot.
   - A machine that cannot be given builds is listed all the same, and C(builder_unavailable_reason) says why.
+  - C(builder_booting) is true for a machine that has published no host key since its latest request for an address, and null for
+    one whose events could not be read. C(builder_console) is where SSH finds its serial console.
   - When everything could be read, the variable C(builders_reading) of the group C(all) says so. Ansible goes on without hosts
     when an inventory plugin fails, so whatever writes or deletes by this inventory must look at that variable first.
     It is null as long as the reading is not complete.
@@ -42,6 +44,72 @@ options:
     type: list
     elements: str
     default: []
+  project_ids:
+    description:
+      - The ids (UUIDs) of several projects to list as one, in place of the one that O(project_id) names. When one of them cannot be
+        read, none is listed.
+    type: list
+    elements: str
+    default: []
+  only_states:
+    description:
+      - List only the machines in these states, by the provider's words.
+    type: list
+    elements: str
+    default: []
+  only_metros:
+    description:
+      - List only the machines in these metros, by code.
+    type: list
+    elements: str
+    default: []
+  only_plans:
+    description:
+      - List only the machines of these plans, by slug.
+    type: list
+    elements: str
+    default: []
+  only_hostnames:
+    description:
+      - List only the machines with these hostnames.
+    type: list
+    elements: str
+    default: []
+  only_images:
+    description:
+      - List only the machines that say that they run one of these images, by image id. A machine whose events could not be read stays
+        listed, with the reason.
+    type: list
+    elements: str
+    default: []
+  only_spot:
+    description:
+      - List only the machines of the spot market, or with V(false) only the others.
+    type: bool
+  query:
+    description:
+      - A JMESPath expression over the list of devices, as M(nixmetal.builders.metal_device_info) returns them, that yields those to
+        list, or their ids. It is applied after the other filters, but for O(only_images).
+    type: str
+  hide_draining:
+    description:
+      - Whether machines with one of O(skip_tags) are left out. They are counted as not read then, so nothing that reads the inventory
+        knows of them.
+    type: bool
+    default: false
+  known_hosts_file:
+    description:
+      - The path of a known_hosts file that this inventory keeps. After each complete reading it holds the published host keys of the
+        machines, and C(ansible_ssh_common_args) makes SSH believe these and no others.
+      - The path must have no spaces.
+    type: str
+  stale_cache_file:
+    description:
+      - The path of a file in which the last complete reading is kept, to be listed when the API fails.
+      - A reading from it is announced by a warning and by the variable C(builders_stale_since) of the group C(all).
+        C(builders_reading) is null then, so nothing that writes, drains or deletes goes on with it.
+      - Without this option, nothing is listed when the API fails.
+    type: str
   skip_tags:
     description:
       - A machine with one of these tags takes no new builds, which C(builder_draining) tells. It stays listed.
@@ -53,7 +121,7 @@ options:
     description:
       - Which of a machine's addresses to use.
     type: str
-    choices: [public_ipv4, private_ipv4, public_ipv6]
+    choices: [public_ipv4, private_ipv4, public_ipv6, private_ipv6]
     default: public_ipv4
   address_name:
     description:
@@ -106,6 +174,7 @@ cache_connection: ~/.cache/nixmetal
 cache_timeout: 300
 """
 
+import dataclasses
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -117,16 +186,19 @@ from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructa
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal import (
     builders,
     facts,
+    inventory_files,
     sdk,
     settings,
     spot_bid,
 )
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.client import Client
-from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.errors import MetalError
+from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.errors import ApiError, MetalError
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.transport import SdkTransport
 
 GROUP = "builders"
 READING = "builders_reading"
+STALE = "builders_stale_since"
+FILTERS = ("states", "metros", "plans", "hostnames", "images")
 CONNECTION_OPTIONS = (
     "metal_api_url",
     "metal_auth_token",
@@ -169,7 +241,8 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             )
 
     def _connection_options(self) -> dict[str, Any]:
-        return {name: self._templated(self.get_option(name)) for name in CONNECTION_OPTIONS}
+        options = {name: self._templated(self.get_option(name)) for name in CONNECTION_OPTIONS}
+        return {**options, "project_id": options["project_id"] or next(iter(self.get_option("project_ids")), None)}
 
     def _templated(self, value: Any) -> Any:
         return self.templar.template(value) if self.templar.is_template(value) else value
@@ -184,18 +257,55 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             address_kind=self.get_option("address"),
         )
 
+    def _scope(self) -> builders.Scope:
+        lists = {name: tuple(self.get_option(f"only_{name}")) for name in FILTERS}
+        return builders.Scope(
+            fleet=self._fleet(),
+            tags=tuple(self.get_option("tags")),
+            projects=tuple(self.get_option("project_ids")),
+            spot=self.get_option("only_spot"),
+            query=self.get_option("query"),
+            **lists,
+        )
+
     def _reading(self, checked: settings.Settings, path: str, cache: bool) -> builders.Reading:
         """From the cache when it may be used and has one, or else from the API. An incomplete one is not kept."""
-        scope = builders.Scope(self._fleet(), tuple(self.get_option("tags")))
-        key = f"{self.get_cache_key(path)}_{builders.fingerprint(checked, scope)}"
+        scope = self._scope()
+        mark = builders.fingerprint(checked, scope)
+        key = f"{self.get_cache_key(path)}_{mark}"
         caching = self.get_option("cache")
         if caching and cache and key in self._cache:
             return builders.from_cache(self._cache[key])
-        client = Client(checked, SdkTransport(checked, sdk.load_whole(), connections=self.get_option("workers")))
-        reading = builders.take(client, scope, self.get_option("workers"))
+        reading = self._from_api_or_stale(checked, scope, mark)
         if caching and reading.complete:
             self._cache[key] = reading.as_data()
         return reading
+
+    def _from_api_or_stale(self, checked: settings.Settings, scope: builders.Scope, mark: str) -> builders.Reading:
+        """From the API; when that fails, and the operator allows it, what was kept of the last complete reading."""
+        kept = self.get_option("stale_cache_file")
+        place = inventory_files.checked_path(kept, "stale_cache_file") if kept else None
+        try:
+            reading = self._from_api(checked, scope)
+        except ApiError as error:
+            stale = inventory_files.kept(place, mark) if place else None
+            if stale is None:
+                raise
+            return dataclasses.replace(
+                stale,
+                complete=False,
+                stale=True,
+                problems=[f"the API failed ({error}), so this is the reading of {stale.read_at}"],
+            )
+        if place and reading.complete:
+            inventory_files.keep(place, mark, reading)
+        return reading
+
+    def _from_api(self, checked: settings.Settings, scope: builders.Scope) -> builders.Reading:
+        workers = self.get_option("workers")
+        transport = SdkTransport(checked, sdk.load_whole(), connections=workers)
+        projects = [settings.with_project(checked, project) for project in scope.projects] or [checked]
+        return builders.take([Client(project, transport) for project in projects], scope, workers)
 
     def _fleet(self) -> str | None:
         """An empty name is a mistake, as of a variable without a value, and must not mean every fleet's machines."""
@@ -206,19 +316,39 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         self, inventory: InventoryData, reading: builders.Reading, choices: facts.Choices, checked: settings.Settings
     ) -> None:
         inventory.add_group(GROUP)
-        for machine in reading.machines:
-            self._add_host(inventory, machine, choices)
+        hosts = [self._variables(machine, choices) for machine in reading.machines]
+        hosts = [host for host in hosts if not (host["builder_draining"] and self.get_option("hide_draining"))]
+        self._keep_host_keys(hosts, reading)
+        for host in hosts:
+            self._add_host(inventory, host)
+        if reading.stale:
+            inventory.set_variable("all", STALE, reading.read_at)
         if reading.complete:
-            told = builders.announcement(reading, f"{self.NAME.rpartition('.')[2]} {checked.url}", checked.project_id)
-            inventory.set_variable("all", READING, told)
+            projects = ",".join(self.get_option("project_ids")) or checked.project_id
+            source = f"{self.NAME.rpartition('.')[2]} {checked.url}"
+            inventory.set_variable("all", READING, builders.announcement(reading, source, projects, len(hosts)))
         for problem in reading.problems:
             self.display.warning(
                 f"{self.NAME}: {problem}. This reading is not complete, so builders_reading is not set."
             )
 
-    def _add_host(self, inventory: InventoryData, machine: Mapping[str, Any], choices: facts.Choices) -> None:
+    def _variables(self, machine: Mapping[str, Any], choices: facts.Choices) -> dict[str, Any]:
         variables = builders.host_variables(machine, choices)
         self._name_address(variables, machine)
+        return variables
+
+    def _keep_host_keys(self, hosts: list[dict[str, Any]], reading: builders.Reading) -> None:
+        """Write the keys of a complete reading, and point SSH at the file; without one, the file stays as it is."""
+        option = self.get_option("known_hosts_file")
+        if not option:
+            return
+        path = inventory_files.checked_path(option, "known_hosts_file")
+        if reading.complete:
+            inventory_files.write_known_hosts(path, hosts)
+        for host in hosts:
+            host["ansible_ssh_common_args"] = inventory_files.ssh_arguments(path)
+
+    def _add_host(self, inventory: InventoryData, variables: dict[str, Any]) -> None:
         host = variables["builder_id"]
         inventory.add_host(host, group=GROUP)
         for name, value in variables.items():

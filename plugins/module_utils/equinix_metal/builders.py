@@ -13,24 +13,49 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal import devices, facts, reading
+from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal import devices, facts, query, reading
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.client import Client
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.errors import SettingError
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.events import Evidence
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.settings import Settings
 
 # Raised when what is cached changes its form, so that an older cache is not misread.
-CACHE_FORM = 3
+CACHE_FORM = 4
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
 
 
 @dataclasses.dataclass(frozen=True)
 class Scope:
-    """Which machines of a project are meant."""
+    """Which machines of which projects are meant. Empty filters let all through."""
 
     fleet: str | None = None
     tags: tuple[str, ...] = ()
+    projects: tuple[str, ...] = ()
+    states: tuple[str, ...] = ()
+    metros: tuple[str, ...] = ()
+    plans: tuple[str, ...] = ()
+    hostnames: tuple[str, ...] = ()
+    images: tuple[str, ...] = ()
+    spot: bool | None = None
+    query: str | None = None
+
+    def choose(self, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The devices that are meant, before their events are read."""
+        chosen = [device for device in found if self._fits(device)]
+        if self.query is None:
+            return chosen
+        ids = query.chosen_ids(self.query, chosen)
+        return [device for device in chosen if device["id"] in ids]
+
+    def _fits(self, device: Mapping[str, Any]) -> bool:
+        filters = ((self.states, "state"), (self.metros, "metro"), (self.plans, "plan"), (self.hostnames, "hostname"))
+        fits = all(not wanted or device[field] in wanted for wanted, field in filters)
+        return fits and self.spot in (None, device["spot"])
+
+    def fits_image(self, machine: Mapping[str, Any]) -> bool:
+        """Whether a machine says that it runs one of the images. One that does not say what it runs is none of them."""
+        return not self.images or machine["evidence"]["description"].get("image_id") in self.images
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +66,7 @@ class Reading:
     complete: bool
     problems: list[str]
     machines: list[dict[str, Any]]
+    stale: bool = False
 
     def as_data(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -48,13 +74,21 @@ class Reading:
 
 def fingerprint(settings: Settings, scope: Scope) -> str:
     """What a cached reading depends on, in few characters: another project's or fleet's is another reading."""
-    words = [CACHE_FORM, settings.url, settings.project_id, scope.fleet, sorted(scope.tags)]
+    words = [CACHE_FORM, settings.url, settings.project_id, dataclasses.astuple(scope)]
     return hashlib.sha256(json.dumps(words).encode()).hexdigest()[:16]
 
 
-def take(client: Client, scope: Scope, workers: int) -> Reading:
-    """Read the machines from the API."""
-    return Reading(**reading.read(client, scope.fleet, scope.tags, workers))
+def take(clients: list[Client], scope: Scope, workers: int) -> Reading:
+    """Read the machines from the API, of each project. One that cannot be read makes the whole reading fail."""
+    parts = [reading.read(client, scope.fleet, scope.tags, workers, scope.choose) for client in clients]
+    machines = [machine for part in parts for machine in part["machines"]]
+    return Reading(
+        read_at=parts[0]["read_at"],
+        complete=all(part["complete"] for part in parts),
+        problems=[problem for part in parts for problem in part["problems"]],
+        # Of one that could not be read it is not known what it runs: it stays listed, with the reason.
+        machines=[machine for machine in machines if machine["unread"] or scope.fits_image(machine)],
+    )
 
 
 def from_cache(data: Mapping[str, Any]) -> Reading:
@@ -62,13 +96,13 @@ def from_cache(data: Mapping[str, Any]) -> Reading:
     return Reading(data["read_at"], data["complete"], list(data["problems"]), list(data["machines"]))
 
 
-def announcement(taken: Reading, source: str, project: str) -> dict[str, Any]:
+def announcement(taken: Reading, source: str, project: str, count: int) -> dict[str, Any]:
     """The variable builders_reading of a complete reading."""
     return {
         "complete": True,
         "source": source,
         "project": project,
-        "count": len(taken.machines),
+        "count": count,
         "read_at": taken.read_at,
     }
 

@@ -49,6 +49,8 @@ class Evidence:
     endpoints: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     description: dict[str, Any] = dataclasses.field(default_factory=dict)
     problems: list[str] = dataclasses.field(default_factory=list)
+    # True when nothing was published since the last request for an address, None when the events could not be read.
+    booting: bool | None = None
 
     def host_key(self, port: int) -> str | None:
         for endpoint in self.endpoints:
@@ -83,12 +85,13 @@ def latest_event(client: Client, device_id: str, kind: str) -> dict[str, Any] | 
 
 def evidence_from(events: Iterable[dict[str, Any]]) -> Evidence:
     """What the events, newest first, let us believe."""
-    evidence = Evidence()
+    evidence = Evidence(booting=False)
     since_boot = _since_boot(events)
     # Oldest first; the first that makes sense is the one that is believed.
     for event in reversed(since_boot):
         _believe(evidence, event)
     if not any(event.get("type") == KEYS for event in since_boot):
+        evidence.booting = True
         evidence.problems.append("it has published no host key since it last asked for an address: it is booting")
     return evidence
 

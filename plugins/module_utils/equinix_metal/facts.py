@@ -89,6 +89,8 @@ def builder_facts(
         "builder_endpoints": _endpoints(evidence, port, systems, host_key),
         "builder_image_id": evidence.description.get("image_id"),
         "builder_boot_id": evidence.description.get("boot_id"),
+        "builder_booting": evidence.booting,
+        "builder_console": devices.console_of(dict(device)),
         "builder_known_hosts_line": known_hosts_line(address, port, host_key),
     }
     facts["builder_unavailable_reason"] = unavailable_reason(facts, evidence)

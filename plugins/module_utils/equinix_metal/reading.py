@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import dataclasses
 import datetime
 from collections.abc import Iterable, Mapping
 from typing import Any, Callable
@@ -39,9 +40,10 @@ def read(
     fleet: str | None = None,
     tags: Iterable[str] = (),
     workers: int = 8,
+    choose: Callable[[list[Device]], list[Device]] = list,
     now: Callable[[], datetime.datetime] = _utc_now,
 ) -> dict[str, Any]:
-    """The machines of a fleet, or of the project. Plain data, which a cache can keep.
+    """The machines of a fleet, or of the project, as far as they are chosen. Plain data, which a cache can keep.
 
     It is complete when every machine could be read; `problems` tells which could not.
     """
@@ -49,7 +51,7 @@ def read(
     wanted = [] if fleet is None else [ownership.FLEET_TAG + fleet]
     wanted += tags
     found = devices.read_devices(client, tag=wanted[0] if wanted else None, workers=workers)
-    chosen = [device for device in found if set(wanted) <= set(device["tags"])]
+    chosen = choose([device for device in found if set(wanted) <= set(device["tags"])])
     made = _requests_by_device(client) if any(device["spot"] for device in chosen) else {}
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         machines = list(pool.map(lambda device: _machine(client, device, made), chosen))
@@ -70,11 +72,7 @@ def _machine(client: Client, device: Device, made: Mapping[str, str]) -> Machine
     return {
         "device": device,
         "request_id": made.get(device["id"]),
-        "evidence": {
-            "endpoints": evidence.endpoints,
-            "description": evidence.description,
-            "problems": evidence.problems,
-        },
+        "evidence": dataclasses.asdict(evidence),
         "unread": unread,
     }
 

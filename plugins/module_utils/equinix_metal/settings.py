@@ -47,6 +47,11 @@ def from_options(options: Mapping[str, Any], environment: Mapping[str, str]) -> 
     )
 
 
+def with_project(settings: Settings, project_id: str) -> Settings:
+    """The same, for another project."""
+    return dataclasses.replace(settings, project_id=_project(project_id))
+
+
 def _text(options: Mapping[str, Any], name: str) -> str:
     value = options.get(name)
     return "" if value is None else str(value).strip()

@@ -402,3 +402,111 @@ def test_only_its_own_files_are_taken(tmp_path: Path) -> None:
     other = tmp_path / "hosts.yml"
     other.write_text("", encoding="utf-8")
     assert inventory_loader.get(NAME).verify_file(str(other)) is False
+
+
+@pytest.mark.parametrize(
+    ("option", "chosen"),
+    [
+        ({"only_states": ["active"]}, [0]),
+        ({"only_states": ["failed", "inactive"]}, [1]),
+        ({"only_metros": ["da"]}, [1]),
+        ({"only_plans": ["c3.small.x86"]}, [0]),
+        ({"only_hostnames": ["other"]}, [1]),
+        ({"only_spot": True}, [0]),
+        ({"only_spot": False}, [1]),
+        ({"query": "[?plan == 'c3.medium.x86']"}, [1]),
+        ({"query": "[].id"}, [0, 1]),
+        ({"only_states": ["active"], "query": "[?metro == 'da']"}, []),
+    ],
+)
+def test_filters_choose_before_events_are_read(
+    parse: Parse, api: Api, option: dict[str, Any], chosen: list[int]
+) -> None:
+    other = {"hostname": "other", "state": "inactive", "spot_instance": False, "plan": {"slug": "c3.medium.x86"}}
+    api.devices[1] = device(IDS[1], metro={"code": "da"}, **other)
+    inventory = parse(**option)
+    assert set(inventory.hosts) == {IDS[number] for number in chosen}
+    assert reading(inventory)["count"] == len(chosen)
+    assert len([path for path in api.seen if "/events" in path]) == len(chosen)
+
+
+@pytest.mark.parametrize("query", ["[?", "length(@)", "[].hostname", "[].{a: id}"])
+def test_a_query_that_yields_no_devices_is_a_mistake(parse: Parse, query: str) -> None:
+    with pytest.raises(AnsibleParserError, match="query "):
+        parse(query=query)
+
+
+def test_images_choose_by_what_a_machine_says(parse: Parse, api: Api) -> None:
+    image = "0" * 32 + "-image"
+    api.events[IDS[0]] = events(image_id=image)
+    assert list(parse(only_images=[image]).hosts) == [IDS[0]]
+
+
+def test_several_projects_are_one_reading(parse: Parse, api: Api) -> None:
+    inventory = parse(project_ids=["one", "two"])
+    assert {path.split("/")[4] for path in api.seen if "/devices?" in path} == {"one", "two"}
+    assert reading(inventory)["project"] == "one,two"
+    check_contract("builders-reading", reading(inventory))
+    api.broken["/projects/two/devices"] = (500, b"")
+    with pytest.raises(AnsibleParserError, match="two/devices answered 500"):
+        parse(project_ids=["one", "two"])
+
+
+def test_rebooting_is_told_apart_from_unreadable(parse: Parse, api: Api) -> None:
+    assert variables(parse())["builder_booting"] is False
+    api.events[IDS[0]] = events()[2:]
+    assert variables(parse())["builder_booting"] is True
+    api.broken[f"{IDS[0]}/events"] = (500, b"")
+    assert variables(parse())["builder_booting"] is None
+
+
+def test_draining_machines_are_hidden_only_when_asked(parse: Parse, api: Api) -> None:
+    api.devices[0] = device(IDS[0], tags=["skip-hydra"])
+    assert len(parse().hosts) == 2
+    inventory = parse(hide_draining=True)
+    assert (list(inventory.hosts), reading(inventory)["count"]) == ([IDS[1]], 1)
+
+
+def test_host_keys_are_kept_in_a_file_of_the_inventory(parse: Parse, api: Api, tmp_path: Path) -> None:
+    path = tmp_path / "keys" / "known_hosts"
+    inventory = parse(known_hosts_file=str(path))
+    assert path.read_text(encoding="utf-8").splitlines() == [f"203.0.113.1 {KEY}", f"203.0.113.2 {KEY}"]
+    assert f"-o UserKnownHostsFile={path} " in variables(inventory)["ansible_ssh_common_args"]
+    api.broken[f"{IDS[0]}/events"] = (500, b"")
+    parse(known_hosts_file=str(path))
+    assert len(path.read_text(encoding="utf-8").splitlines()) == 2
+    with pytest.raises(AnsibleParserError, match="known_hosts_file must be a path without spaces"):
+        parse(known_hosts_file=str(tmp_path / "a b"))
+
+
+@pytest.mark.parametrize(
+    "failure", [(500, b""), (200, b"<html>"), (401, b"{}"), (200, b'{"devices": [{}], "meta": {}}')]
+)
+def test_a_stale_reading_is_listed_only_with_leave_and_says_so(
+    parse: Parse, api: Api, tmp_path: Path, capsys: pytest.CaptureFixture[str], failure: tuple[int, bytes]
+) -> None:
+    path = tmp_path / "kept.json"
+    first = reading(parse(stale_cache_file=str(path)))
+    before = path.read_bytes()
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert TOKEN.encode() not in before
+    api.broken["/devices"] = failure
+    inventory = parse(stale_cache_file=str(path))
+    everyone = inventory.groups["all"].get_vars()
+    assert (len(inventory.hosts), everyone["builders_reading"]) == (2, None)
+    assert everyone["builders_stale_since"] == first["read_at"]
+    told = capsys.readouterr()
+    assert "so this is the reading of" in " ".join((told.out + told.err).split())
+    assert path.read_bytes() == before
+    with pytest.raises(AnsibleParserError):
+        parse()
+    with pytest.raises(AnsibleParserError):
+        parse(stale_cache_file=str(path), fleet="another")
+
+
+def test_the_console_is_told(parse: Parse, api: Api) -> None:
+    api.devices[0] = device(IDS[0], sos="sos.am6.example.org")
+    api.devices[1] = device(IDS[1], facility={"code": "AM6"})
+    inventory = parse()
+    assert variables(inventory)["builder_console"] == f"{IDS[0]}@sos.am6.example.org"
+    assert variables(inventory, IDS[1])["builder_console"] == f"{IDS[1]}@sos.am6.packet.net"
