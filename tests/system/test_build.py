@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +166,46 @@ def test_a_port_in_use_is_told(lab: Lab, release: str) -> None:
         lab.web_host("kill $(cat /run/other.pid)")
     lab.play("build").succeeded()
     assert lab.web_host(f"readlink {CHANNEL}").stdout.strip() == release
+
+
+CONSOLE = Path("/var/lib/nixmetal/test-boots/tried.log")
+
+
+@pytest.fixture
+def tried(lab: Lab, release: str) -> Iterator[dict[str, Any]]:
+    """A second channel of the same image, whose releases this machine boots first: the lab's hosts have no QEMU."""
+    keys = [(lab.directory / f"ssh/{name}.pub").read_text().strip() for name in ("id_ed25519", "builder_ed25519")]
+    args = {"packages": "/srv/nixmetal-lab/packages", "busybox": "/usr/bin/busybox", "authorizedKeys": keys}
+    yield {
+        "netboot_image_settings": {"channel": "tried", "file": "lab/default.nix", "args": args},
+        "netboot_test_boot": True,
+        "netboot_image_test_boot_host": "localhost",
+        "netboot_image_test_boot_root": str(lab.directory / "roots/web/srv/netboot"),
+        "netboot_image_test_boot_memory_mb": 768,
+        "netboot_image_test_boot_acceleration": "tcg",
+    }
+    lab.web_host("rm -rf /srv/netboot/tried /srv/netboot/releases/tried")
+    CONSOLE.unlink(missing_ok=True)
+
+
+def channel(lab: Lab, *kernel_params: str) -> list[dict[str, Any]]:
+    return [{"name": "tried", "base_url": lab.web, "kernel_params": list(kernel_params)}]
+
+
+def test_a_release_that_does_not_boot_is_never_active(lab: Lab, tried: dict[str, Any]) -> None:
+    channels = channel(lab, "rdinit=/nowhere")
+    lab.play("build", **tried, netboot_channels=channels).refused("was not activated", "Kernel panic", str(CONSOLE))
+    assert lab.web_host("ls /srv/netboot/tried", check=False).returncode != 0
+
+
+def test_a_release_is_active_once_it_has_booted(lab: Lab, tried: dict[str, Any]) -> None:
+    channels = channel(lab, "nixmetal.tried=1")
+    lab.play("build", **tried, netboot_channels=channels).succeeded()
+    assert "nixmetal.tried=1" in CONSOLE.read_text(errors="replace")
+    assert lab.web_host("readlink /srv/netboot/tried").stdout.startswith("releases/tried/")
+    CONSOLE.unlink()
+    lab.play("build", **tried, netboot_channels=channels).changed_nothing()
+    assert not CONSOLE.exists(), "what is active already was booted again"
 
 
 def test_inventories_lab_is_what_this_lab_was_made_from(lab: Lab) -> None:
