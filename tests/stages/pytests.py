@@ -15,9 +15,9 @@ from outcome import Outcome
 
 
 def units(long: bool) -> Outcome:
-    """The unit tests, one worker for each core."""
+    """The unit tests, one worker for each core; those of a file stay together, as some are told in order."""
     workers = str(os.cpu_count() or 1)
-    return _pytest("units", "tests/unit", long, ["--numprocesses", workers, "--dist", "worksteal"], _real_nix(long))
+    return _pytest("units", "tests/unit", long, ["--numprocesses", workers, "--dist", "loadfile"], _real_nix(long))
 
 
 def loop(long: bool) -> Outcome:
