@@ -76,6 +76,7 @@ class Transfer:
                 self._fail(
                     self._destination, f"{text}. SSH through the controller says: {said}" if said else text, outcome
                 )
+        outcome["refused"] = self._refused_by_sender()
         return outcome
 
     def _carry(self, plan: Result) -> Result:
@@ -90,8 +91,12 @@ class Transfer:
         if outcome.get("failed"):
             self._fail(self._destination, self._combine(outcome), outcome)
         if self._way == "source":  # whoever listens knows who else came
-            outcome["refused"] = self._send("wait", seconds=10.0).get("outcome", {}).get("refused", [])
+            outcome["refused"] = self._refused_by_sender()
         return outcome
+
+    def _refused_by_sender(self) -> list[Result]:
+        """Whom a listening sender refused. It waits for being asked, and ends then."""
+        return list(self._send("wait", seconds=10.0).get("outcome", {}).get("refused", []))
 
     def _wait(self) -> Result:
         """Wait for the receiver's end, and tell how far it is. A connection that breaks is taken up again."""
