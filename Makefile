@@ -13,7 +13,7 @@ export SCENARIO
 STAGES := lint sanity units integration molecule loop
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-runtime test check-all $(STAGES) demo lab-up lab-down build clean
+.PHONY: help setup setup-runtime test check-all $(STAGES) demo lab-up lab-down bench build clean
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name what; do printf '  %-14s %s\n' "$$name" "$$what"; done
@@ -42,6 +42,9 @@ check-all: setup  ## make test with the tests marked long, at most 80 minutes
 
 $(STAGES): setup
 	@.venv/bin/python tests/stages $@
+
+bench: setup  ## measure the stream beside rsync, scp and others in a lab of its own: about an hour, needs root and 12 GB of memory
+	@.venv/bin/python tests/benchmarks/stream
 
 build: setup-runtime  ## the collection's tarball, in dist/
 	@.venv/bin/ansible-galaxy collection build --force --output-path dist

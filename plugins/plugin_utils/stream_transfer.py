@@ -76,7 +76,7 @@ class Transfer:
                 self._fail(
                     self._destination, f"{text}. SSH through the controller says: {said}" if said else text, outcome
                 )
-        outcome["refused"] = self._refused_by_sender()
+        outcome["refused"] = outcome.get("refused", []) + self._refused_by_sender()
         return outcome
 
     def _carry(self, plan: Result) -> Result:

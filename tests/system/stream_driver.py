@@ -104,9 +104,7 @@ class Streams:
             "vars": {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "ansible_become": False},
         }  # fmt: skip
         inventory, book = folder / "hosts.json", folder / "play.json"
-        inventory.write_text(
-            json.dumps({"all": {"hosts": hosts, "vars": {"result": str(folder / "result.json")}}})
-        )
+        inventory.write_text(json.dumps({"all": {"hosts": hosts, "vars": {"result": str(folder / "result.json")}}}))
         book.write_text(json.dumps([{"hosts": "web", "gather_facts": False, "tasks": [task, keep]}]))
         env = {
             **os.environ, "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1", "LC_ALL": "C.UTF-8",
@@ -146,7 +144,13 @@ class Streams:
             (folder / file).write_bytes(content)
             role = "kernel" if file == "kernel" else "initrd"
             entries.append({"name": file, "role": role, "size": len(content), "sha256": digest(content)})
-        document = {"schema": 1, "image_id": f"0-{name}", "system": "x86_64-linux", "kernel_params": [], "files": entries}
+        document = {
+            "schema": 1,
+            "image_id": f"0-{name}",
+            "system": "x86_64-linux",
+            "kernel_params": [],
+            "files": entries,
+        }
         (folder / "manifest.json").write_text(json.dumps(document))
         return {digest(content): content for content in files.values()}
 

@@ -29,7 +29,10 @@ def streams(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Streams:
     """The lab's hosts, with an image on the build host and users who are not root."""
     made = Streams(lab, tmp_path_factory.mktemp("streams"))
     for name in ("build", "web"):
-        made.run(name, "useradd --create-home --shell /bin/sh carrier && cp -r /root/.ssh ~carrier && chown -R carrier ~carrier")
+        made.run(
+            name,
+            "useradd --create-home --shell /bin/sh carrier && cp -r /root/.ssh ~carrier && chown -R carrier ~carrier",
+        )
         made.run(name, "chpasswd", f"root:{PASSWORD}\n")
     made.image({"kernel": noise(100_000), "initrd-00": noise(SIZE - 100_000, 5)})
     return made
@@ -282,7 +285,9 @@ def small_disk(streams: Streams, dest: str) -> Iterator[Any]:
 
 
 @pytest.mark.long
-def test_a_disk_that_is_too_small_is_refused_before_the_first_byte(streams: Streams, dest: str, small_disk: Any) -> None:
+def test_a_disk_that_is_too_small_is_refused_before_the_first_byte(
+    streams: Streams, dest: str, small_disk: Any
+) -> None:
     small_disk(30)
     streams.start(dest=dest).refused("free. Free some, remove old releases")
     assert streams.arrived(dest) == 0

@@ -106,7 +106,9 @@ class Field:
     def _course(self, contender: str, address: dict[str, str], release: str) -> Course:
         place, folder = self._place, f"/bench/made/{self._portion.megabytes}"
         durable = self._portion.medium == "disk"
-        dest = f"{place}/{'nix' if contender.startswith('nix') else 'dest-' + contender.split()[0].strip(',')}"
+        dest = (
+            f"{place}/{'nix' if contender.startswith('nix') else 'dest-' + contender.split(maxsplit=1)[0].strip(',')}"
+        )
         return Course(self._hosts, address, f"{place}/src/{release}", dest, f"{folder}/{release}.paths", durable)
 
     def _reset(self, contender: str, address: dict[str, str]) -> None:

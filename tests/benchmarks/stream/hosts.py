@@ -15,12 +15,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "system"))
+
+from lab_driver import CHECKOUT, Lab
+
 BENCHMARKS = Path(__file__).resolve().parent
-CHECKOUT = BENCHMARKS.parents[2]
-sys.path.insert(0, str(CHECKOUT / "tests/system"))
-
-from lab_driver import Lab
-
 PACKAGES = ["rsync", "netcat-openbsd", "openssl"]
 NUMBERS = {"build": 10, "web": 11, "coord": 12}
 SLOW = {"build": "198.18.77.1", "web": "198.18.77.2"}  # of the delayed line; a block set aside for benchmarks
@@ -68,9 +67,7 @@ class Hosts:
             )
             self._copy_code(name)
         for name in ("build", "coord"):
-            self.run(
-                name, "test -f /root/.ssh/id_ed25519 || ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519"
-            )
+            self.run(name, "test -f /root/.ssh/id_ed25519 || ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519")
             self.run(name, "printf 'StrictHostKeyChecking accept-new\nLogLevel ERROR\n' > /root/.ssh/config")
         keys = [self.run(name, "cat /root/.ssh/id_ed25519.pub") for name in ("build", "coord")]
         for name in ("build", "web"):

@@ -222,7 +222,7 @@ def test_through_the_controller_both_listen_on_their_loopback(monkeypatch):
     monkeypatch.setattr(stream_transfer, "bridge", bridge)
     source, destination = source_host(listen={"port": 5000, "addresses": []}), web_host()
     assert run(source, destination, via="controller")["changed"] is True
-    assert source.steps == ["prepare", "listen"]
+    assert source.steps == ["prepare", "listen", "wait"]  # it waits for being asked: nothing may stay behind
     assert destination.steps == ["listen", "wait"]
     assert joined == [(source, 5000), (destination, 4000)]
     assert source.asked[1][1]["tls_client"] is True
