@@ -155,7 +155,7 @@ def test_a_new_output_is_compared_with_the_old_by_package_and_bytes(real_nix: Re
         str(first.out_path),
         str(second.out_path),
     )
-    assert "library: 1.0 → 1.10" in said.out
+    assert "library: 1.0 → 1.1\n" in said.out
     back = build(real_nix.nix(), wanted(real_nix, out_link=link), check_mode=True)
     assert (back.built, back.closure_size) == ([], first.closure_size)
     assert back.difference[0]["bytes_after"] == found["bytes_before"]
