@@ -40,7 +40,7 @@ options:
   file:
     description:
       - File or directory (with C(default.nix)) on the host that holds the expression.
-      - Exactly one of O(file), O(expression), O(flake) and O(derivation) is needed.
+      - Exactly one of O(file), O(expression), O(flake), O(derivation) and O(path) is needed.
     type: path
   expression:
     description:
@@ -54,6 +54,10 @@ options:
   derivation:
     description:
       - Store path of a derivation that is already in the store of the host. C(!OUTPUT) at its end chooses what RV(out_path) is.
+    type: str
+  path:
+    description:
+      - Store path of an output that is built already. Where the host lacks it, it is fetched from the binary caches.
     type: str
   attr:
     description:
@@ -185,7 +189,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 derivation:
-  description: Store path of the derivation.
+  description: Store path of the derivation. Null with O(path).
   returned: success
   type: str
   sample: /nix/store/4fzl6b8v0hcq8kqq5cqw0xq9kxyyfskx-netboot.drv

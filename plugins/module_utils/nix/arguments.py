@@ -13,7 +13,7 @@ from .forecast import Target
 from .result import Request
 from .ssh import Peer
 
-SOURCES = ["file", "expression", "flake", "derivation"]
+SOURCES = ["file", "expression", "flake", "derivation", "path"]
 
 # How ssh reaches another host: modules nix_build and nix_copy.
 SSH = {
@@ -28,6 +28,7 @@ BUILD = {
     "expression": {"type": "str"},
     "flake": {"type": "str"},
     "derivation": {"type": "str"},
+    "path": {"type": "str"},
     "attr": {"type": "str"},
     "args": {"type": "dict", "default": {}},
     "search_path": {"type": "dict", "default": {}},
@@ -46,7 +47,7 @@ BUILD = {
     "progress": {"type": "int", "default": 0},
     **SSH,
 }
-EXCLUSIVE = [SOURCES, ["evaluate_only", "rebuild"], ["evaluate_only", "derivation"]]
+EXCLUSIVE = [SOURCES, ["evaluate_only", "rebuild"], ["evaluate_only", "derivation", "path"], ["rebuild", "path"]]
 
 
 def settings(params: dict[str, Any]) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from . import closure, looking, out_links, store
 from .build_log import BuildLog
 from .command import Nix
-from .errors import NO_SPACE, NixError, remedy
+from .errors import NO_SPACE, NOWHERE, NixError, remedy
 from .evaluation import Evaluated, Evaluation, Source, evaluation
-from .result import Request, Result, chosen, conclude
+from .result import Request, Result, chosen, conclude, of_path
 
 KILLED = (
     "Nix itself was killed by signal {signal}. Signal 9 mostly means that the host ran out of memory: its kernel log tells. "
@@ -29,6 +29,8 @@ def build(nix: Nix, request: Request, check_mode: bool = False) -> Result:
         return looking.look(nix, request)
     if request.source.derivation:
         return _build_given(nix, request, request.source.derivation)
+    if request.source.path:
+        return _bring(nix, request, of_path(request.source.path), request.source.path)
     with evaluation(nix, request.source) as expression:
         if request.evaluate_only and not request.source.flake:
             return _evaluate_only(nix, request, expression)
@@ -56,13 +58,16 @@ def _evaluate_only(nix: Nix, request: Request, expression: Evaluation) -> Result
 def _realise(nix: Nix, request: Request, evaluated: Evaluated) -> Result:
     outputs = store.outputs(nix, evaluated.derivation)
     result = Result(evaluated.derivation, outputs, chosen(outputs, evaluated.output))
-    if request.evaluate_only:
-        return result
-    links = out_links.names(request.out_link, outputs)
+    return result if request.evaluate_only else _bring(nix, request, result, evaluated.derivation)
+
+
+def _bring(nix: Nix, request: Request, result: Result, wanted: str) -> Result:
+    """Build or fetch what is wanted, and turn the links to it."""
+    links = out_links.names(request.out_link, result.outputs)
     before = out_links.read(links)
     # Read while the link still keeps it from the garbage collector.
     old = _old_closure(nix, before.get(request.out_link or ""), links.get(request.out_link or ""))
-    log = _run(nix, request, result)
+    log = _run(nix, request, wanted)
     result.built, result.fetched = log.built, log.fetched
     result.unpacked_size = sum(store.sizes(nix, log.fetched).values())
     new = closure.sizes(nix, result.out_path) if result.out_path else {}
@@ -77,20 +82,18 @@ def _old_closure(nix: Nix, old: str | None, new: str | None) -> dict[str, int] |
     return closure.sizes(nix, old)
 
 
-def _run(nix: Nix, request: Request, result: Result) -> BuildLog:
+def _run(nix: Nix, request: Request, wanted: str) -> BuildLog:
     root = ("--add-root", request.out_link, "--indirect") if request.out_link else ()
-    log = _realise_once(nix, request, result.derivation, *root)
+    log = _realise_once(nix, request, wanted, *root)
     if request.rebuild and not log.built:
         # Determinism is tested, nothing is made: this does not count as a change.
-        _realise_once(nix, request, result.derivation, "--check")
+        _realise_once(nix, request, wanted, "--check")
     return log
 
 
-def _realise_once(nix: Nix, request: Request, derivation: str, *arguments: str) -> BuildLog:
+def _realise_once(nix: Nix, request: Request, wanted: str, *arguments: str) -> BuildLog:
     log = BuildLog(keep=request.log_lines, watch=nix.watch)
-    answer = nix.follow(
-        "nix-store", "--realise", "--log-format", "internal-json", derivation, *arguments, listen=log.line
-    )
+    answer = nix.follow("nix-store", "--realise", "--log-format", "internal-json", wanted, *arguments, listen=log.line)
     if answer.code:
         raise _failure(nix, request.source, log, answer.code)
     return log
@@ -102,6 +105,8 @@ def _failure(nix: Nix, source: Source, log: BuildLog, code: int) -> NixError:
     # A builder's own words count too: cp inside a build says it first when a disk is full.
     hint = remedy(log.words, nix.host) or (remedy(NO_SPACE, nix.host) if NO_SPACE in "\n".join(tail) else "")
     last = "\n".join(["", "Last lines of its log:", *tail]) if tail else ""
+    if source.path and not hint:
+        hint = remedy(NOWHERE, nix.host)  # Nix says no more than that the path could not be had
     words = KILLED.format(signal=-code) if code < 0 else log.words
     hint = f"\n{hint.strip()}" if hint and "\n" in words else hint
     return NixError(

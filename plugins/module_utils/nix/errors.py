@@ -13,6 +13,8 @@ IDLE = ("warning:", "(use '--show-trace'")
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 NO_SPACE = "No space left on device"
 
+NOWHERE = "don't know how to build these paths"
+
 
 class NixError(Exception):
     """One message that says what failed and what to do; details become fields of the module's result."""
@@ -50,6 +52,8 @@ def remedy(text: str, host: str) -> str:
 
 REMEDIES = {
     NO_SPACE: "There is no space left on {host}: remove old results (nix-collect-garbage) or enlarge the file system of /nix.",
+    NOWHERE: "None of the binary caches of {host} has it: check 'substituters', and the keys that {host} trusts "
+    "(trusted-public-keys).",
     "hash mismatch in fixed-output derivation": "What was fetched is not what the expression expects: if it is the right thing, "
     "put the hash that it got into the expression.",
     "failed due to signal 9": "Signal 9 mostly means that the host ran out of memory: its kernel log tells.",

@@ -37,18 +37,19 @@ FLAKE_FEATURES = ("--extra-experimental-features", "nix-command flakes")
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """Where the derivation comes from: exactly one of file, expression, flake and derivation."""
+    """Where the derivation comes from: exactly one of file, expression, flake and derivation; or a path that is fetched."""
 
     file: str | None = None
     expression: str | None = None
     flake: str | None = None
     derivation: str | None = None
+    path: str | None = None
     attr: str | None = None
     args: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     search_path: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def __str__(self) -> str:
-        what = self.file or self.flake or self.derivation or "the expression"
+        what = self.file or self.flake or self.derivation or self.path or "the expression"
         return f"{what} ({self.attr})" if self.attr else what
 
 

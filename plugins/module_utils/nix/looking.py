@@ -10,7 +10,7 @@ from . import closure, out_links, store
 from .command import Nix
 from .evaluation import Evaluated, Evaluation, evaluation
 from .forecast import Foretold, forecast
-from .result import Request, Result, chosen, compare_outputs, compare_packages, conclude
+from .result import Request, Result, chosen, compare_outputs, compare_packages, conclude, of_path
 
 
 def look(nix: Nix, request: Request) -> Result:
@@ -18,6 +18,10 @@ def look(nix: Nix, request: Request) -> Result:
     if request.source.derivation:
         path, _mark, output = request.source.derivation.partition("!")
         return _given(nix, request, Evaluated(path, output or "out"))
+    if request.source.path:
+        result = of_path(request.source.path)
+        result.take(store.missing(nix, request.source.path))
+        return _with_links(nix, request, result, [])
     with evaluation(nix, request.source) as expression:
         return _evaluated(nix, request, expression)
 
@@ -57,13 +61,13 @@ def _evaluated(nix: Nix, request: Request, expression: Evaluation) -> Result:
 
 
 def _as_derivation(nix: Nix, request: Request, result: Result, foretold: Foretold) -> Result:
-    links = {request.out_link: result.derivation} if request.out_link else {}
+    links = {request.out_link: foretold.derivation} if request.out_link else {}
     before = out_links.read(links)
     changes = compare_packages(nix, next(iter(before.values()), None), foretold.packages)
     plan = result.built, result.fetched
     # What is to be built is for another task: here only the derivation is new.
     result.built, result.fetched = [], []
-    result.changed = not request.source.flake and not store.is_valid(nix, result.derivation)
+    result.changed = not request.source.flake and not store.is_valid(nix, foretold.derivation)
     conclude(result, before, links, changes)
     result.built, result.fetched = plan
     return _with_plan(result)

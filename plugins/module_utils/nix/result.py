@@ -35,7 +35,7 @@ class Request:
 class Result:
     """What was done, or would be."""
 
-    derivation: str
+    derivation: str | None  # None for a path that is only fetched
     outputs: dict[str, str]
     out_path: str | None
     built: list[str] = dataclasses.field(default_factory=list)
@@ -56,6 +56,11 @@ class Result:
         """What would be built and fetched, as Nix foretells it."""
         self.built, self.fetched = missing.built, missing.fetched
         self.download_size, self.unpacked_size = missing.download_size, missing.unpacked_size
+
+
+def of_path(path: str) -> Result:
+    """An output that is there already, or in a binary cache."""
+    return Result(None, {"out": path}, path)
 
 
 def chosen(outputs: Mapping[str, str], output: str) -> str | None:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from .command import Nix
-from .errors import NixError, essence, plain, remedy
+from .errors import NOWHERE, NixError, essence, plain, remedy
 
 HASH_LENGTH = 32
 BUILD_LIST = re.compile(r"(these \d+ derivations|this derivation) will be built")
@@ -89,8 +89,9 @@ def sizes(nix: Nix, paths: Sequence[str], environment: Mapping[str, str] | None 
 def missing(nix: Nix, derivation: str, environment: Mapping[str, str] | None = None) -> Missing:
     """What would be built and what would be fetched."""
     answer = nix.run("nix-store", "--realise", "--dry-run", derivation, environment=environment)
-    if answer.code:
-        text = essence(answer.err)
+    # Of a path that is nowhere a dry run only says so, and succeeds.
+    if answer.code or NOWHERE in answer.err:
+        text = plain(answer.err).strip() if NOWHERE in answer.err else essence(answer.err)
         raise NixError(
             f"Nix on {nix.host} cannot build {derivation}: {text}{remedy(text, nix.host)}", stderr=plain(answer.err)
         )

@@ -187,3 +187,27 @@ def test_packages_that_come_and_go_have_no_bytes_on_one_side() -> None:
     assert [(change.name, change.bytes_before, change.bytes_after) for change in changes] == [("a", 10, 0), ("c", 0, 7)]
     assert closure.text(changes, "before") == "a 1 (10 bytes)\n"
     assert closure.text(changes, "after") == "c 2 (7 bytes)\n"
+
+
+def test_a_built_path_is_fetched_from_a_cache_or_said_to_be_nowhere(real_nix: RealNix, tmp_path: Path) -> None:
+    cache = f"file://{tmp_path}/cache"
+    image = move(real_nix, cache)
+    wanted_path = Request(Source(path=image), out_link=str(tmp_path / "image"))
+    for check_mode in (True, False):
+        with pytest.raises(NixError, match=r"None of the binary caches of .* has it"):
+            build(real_nix.nix(), wanted_path, check_mode)
+    fetching = real_nix.nix(substituters=[cache], require_sigs=False)
+    foretold = build(fetching, wanted_path, check_mode=True)
+    assert (names(foretold.fetched), foretold.built) == (["base-2.4", "image", "library-1.0", "local"], [])
+    assert not (tmp_path / "image").is_symlink()
+    done = build(fetching, wanted_path)
+    assert (done.changed, set(done.fetched), done.derivation) == (True, set(foretold.fetched), None)
+    assert (tmp_path / "image").resolve() == Path(image)
+    assert not build(fetching, wanted_path).changed
+
+
+def test_a_cache_whose_key_is_not_trusted_is_not_believed(real_nix: RealNix, tmp_path: Path) -> None:
+    cache = f"file://{tmp_path}/cache"
+    image = move(real_nix, cache)
+    with pytest.raises(NixError, match="trusted-public-keys"):
+        build(real_nix.nix(substituters=[cache]), Request(Source(path=image)))
