@@ -29,6 +29,8 @@ in
         "cryptd"
         "dm_crypt"
         "dm_mod"
+        # xts is made of it where the processor has no xts of its own.
+        "ecb"
         "xts"
       ]
       ++ lib.optional pkgs.stdenv.hostPlatform.isx86_64 "aesni_intel";
