@@ -10,6 +10,7 @@ import os
 
 import junit
 import nix_root
+import promtool
 from commands import CACHE, CHECKOUT, TOOLS, environment, run
 from outcome import Outcome
 
@@ -17,7 +18,7 @@ from outcome import Outcome
 def units(long: bool) -> Outcome:
     """The unit tests, one worker for each core; those of a file stay together, as some are told in order."""
     workers = str(os.cpu_count() or 1)
-    return _pytest("units", "tests/unit", long, ["--numprocesses", workers, "--dist", "loadfile"], _real_nix(long))
+    return _pytest("units", "tests/unit", long, ["--numprocesses", workers, "--dist", "loadfile"], _real_programs(long))
 
 
 def loop(long: bool) -> Outcome:
@@ -25,13 +26,13 @@ def loop(long: bool) -> Outcome:
     return _pytest("loop", "tests/system", long, ["--verbose"])
 
 
-def _real_nix(long: bool) -> dict[str, str]:
-    """What tests/unit/plugins/module_utils/nix asks for its tests with a real Nix; with long, of two versions."""
+def _real_programs(long: bool) -> dict[str, str]:
+    """What some unit tests ask for: a real Nix (with long, of two versions), and Prometheus's promtool."""
     suites = (nix_root.OLDEST, nix_root.NEWER) if long else (nix_root.OLDEST,)
     roots = os.environ.get("NIXMETAL_TEST_ROOTS") or ":".join(
         str(root) for root in map(nix_root.provide, suites) if root
     )
-    return {"NIXMETAL_TEST_ROOTS": roots}
+    return {"NIXMETAL_TEST_ROOTS": roots, "NIXMETAL_TEST_PROMTOOL": promtool.provide()}
 
 
 def _pytest(stage: str, folder: str, long: bool, options: list[str], more: dict[str, str] | None = None) -> Outcome:

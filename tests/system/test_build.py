@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import re
+import urllib.parse
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -46,6 +48,16 @@ def test_the_release_names_blobs_that_are_what_their_names_say(lab: Lab, built: 
         assert file["sha256"] in script
         summed = lab.web_host(f"sha256sum /srv/netboot/blobs/sha256/{file['sha256']}").stdout
         assert summed.split()[0] == file["sha256"]
+
+
+def test_the_status_page_tells_what_is_published(lab: Lab, release: str) -> None:
+    with urllib.request.urlopen(f"{lab.web}/status/", timeout=30) as answer:
+        page = answer.read().decode()
+        assert answer.headers["Content-Type"] == "text/html"
+    assert release.rpartition("/")[2] in page
+    for link in set(re.findall(r'href="([^"]+)"', page)):
+        with urllib.request.urlopen(urllib.parse.urljoin(f"{lab.web}/status/", link), timeout=30) as answer:
+            assert answer.status == 200
 
 
 def test_a_second_build_changes_nothing(lab: Lab, built: Built) -> None:
@@ -128,7 +140,7 @@ def test_a_damaged_blob_is_not_published(lab: Lab, release: str) -> None:
             image_id=manifest["image_id"], base_url=lab.web,
         )  # fmt: skip
         run.refused(manifest["files"][-1]["sha256"])
-        assert lab.web_host("ls /srv/netboot").stdout.split() == ["blobs", "lab-x86_64-linux", "releases"]
+        assert lab.web_host("ls /srv/netboot").stdout.split() == ["blobs", "lab-x86_64-linux", "releases", "status"]
     finally:
         lab.web_host(f"mv /srv/good {blob}")
     assert lab.web_host(f"readlink {CHANNEL}").stdout.strip() == release

@@ -1,0 +1,117 @@
+# Copyright (c) 2026, nixmetal.builders contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a store has to tell to people and to Prometheus: written anew after each change, in files that are whole or not there.
+
+Page and JSON say only what the store holds, so that they change when it does; metrics also say when a build last succeeded.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import Any, NamedTuple
+
+from ansible_collections.nixmetal.builders.plugins.module_utils.atomic_file import make_directories, write_atomic
+
+from .clock import parse, stamp
+from .errors import NetbootError
+from .inspect import channel_names, compare, count_blobs, free_bytes, inspect_channel
+from .names import check_channel
+from .status_metrics import render_metrics
+from .status_page import render_page
+from .store_errors import explained
+
+DIRECTORY = "status"
+
+
+class Wanted(NamedTuple):
+    """What is to be written."""
+
+    root: str
+    metrics_file: str | None = None
+    good_build_of: str | None = None
+
+
+class Written(NamedTuple):
+    """What was written, or would be."""
+
+    changed: bool
+    document: dict[str, Any]
+    metrics: str
+
+
+def write_status(wanted: Wanted, dry_run: bool, now: float | None = None) -> Written:
+    """Bring page, JSON and metrics up to date."""
+    if not os.path.isdir(wanted.root):
+        raise NetbootError(f"root: the directory {wanted.root} does not exist; role netboot_server makes it.")
+    try:
+        if wanted.good_build_of is not None and not dry_run:
+            _note_good_build(wanted.root, check_channel(wanted.good_build_of), time.time() if now is None else now)
+        document = gather(wanted.root)
+        metrics = render_metrics(document, _good_builds(wanted.root), free_bytes(wanted.root))
+        changed = _write_pages(wanted.root, document, dry_run)
+        if wanted.metrics_file is not None and not dry_run:
+            write_atomic(wanted.metrics_file, metrics.encode("utf-8"))
+    except OSError as error:
+        raise NetbootError(explained(wanted.root, error)) from error
+    return Written(changed, document, metrics)
+
+
+def gather(root: str) -> dict[str, Any]:
+    """Channels with what is active, what changed with it, and what was before; and how much there is of all."""
+    return {
+        "channels": [_channel(inspect_channel(root, name)) for name in channel_names(root)],
+        "blobs": count_blobs(root),
+    }
+
+
+def _channel(told: dict[str, Any]) -> dict[str, Any]:
+    by_id = {release["release_id"]: release for release in told["releases"] if not release["damaged"]}
+    active, before = by_id.get(told["release_id"]), by_id.get(told["previous_release_id"])
+    return {**told, "changes": compare(before, active) if active and before else None}
+
+
+def _write_pages(root: str, document: dict[str, Any], dry_run: bool) -> bool:
+    folder = os.path.join(root, DIRECTORY)
+    contents = {
+        "status.json": json.dumps(document, indent=2, sort_keys=True).encode("ascii") + b"\n",
+        "index.html": render_page(document).encode("utf-8"),
+    }
+    stale = [name for name, content in contents.items() if _read(os.path.join(folder, name)) != content]
+    if stale and not dry_run:
+        make_directories(folder)
+        state = os.path.join(root, ".state")
+        make_directories(state, 0o700)
+        for name in stale:
+            write_atomic(os.path.join(folder, name), contents[name], scratch=state)
+    return bool(stale)
+
+
+def _read(path: str) -> bytes | None:
+    try:
+        with open(path, "rb") as stream:
+            return stream.read()
+    except FileNotFoundError:
+        return None
+
+
+def _note_good_build(root: str, channel: str, now: float) -> None:
+    folder = os.path.join(root, ".state", "builds")
+    make_directories(folder, 0o700)
+    write_atomic(os.path.join(folder, channel), f"{stamp(now)}\n".encode("ascii"), 0o600)
+
+
+def _good_builds(root: str) -> dict[str, float]:
+    """Channel -> when its build last succeeded, also when it brought nothing new."""
+    folder = os.path.join(root, ".state", "builds")
+    try:
+        names = sorted(os.listdir(folder))
+    except FileNotFoundError:
+        return {}
+    times = {
+        name: parse((_read(os.path.join(folder, name)) or b"").decode("ascii", "replace").strip()) for name in names
+    }
+    return {name: when for name, when in times.items() if when is not None}

@@ -1,0 +1,177 @@
+# Copyright (c) 2026, nixmetal.builders contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The status page, the JSON and the metrics of a store."""
+
+from __future__ import annotations
+
+import html.parser
+import json
+import os
+import re
+import shutil
+import subprocess
+import urllib.parse
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.errors import NetbootError
+from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.manifest import check_manifest
+from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.releases import Settings
+from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.status import Wanted, write_status
+from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.status_page import render_page, size
+from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.switch import publish
+
+ALERTS = Path(__file__).resolve().parents[5] / "roles/netboot_releases/files/alerts.yml"
+# make units unpacks one.
+PROMTOOL = os.environ.get("NIXMETAL_TEST_PROMTOOL") or shutil.which("promtool") or ""
+URL = "http://web.example.org"
+
+
+def published(store: Any, image_id: str, *words: str, channel: str = "stable") -> str:
+    manifest = check_manifest(store.image(image_id), "manifest")
+    settings = Settings(channel, URL, "relative", words)
+    return publish(str(store.root), manifest, settings, False, 5).release.release_id
+
+
+class Links(html.parser.HTMLParser):
+    """Collects links, and refuses what would run or load something."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        assert tag not in ("script", "link", "img", "iframe")
+        self.found += [str(value) for name, value in attributes if name == "href"]
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_the_page_tells_what_is_active_and_what_changed(store: Any) -> None:
+    first = published(store, "one-image")
+    second = published(store, "two-image", "console=ttyS1")
+    written = write_status(Wanted(str(store.root)), dry_run=False)
+    assert written.changed
+    page = (store.root / "status" / "index.html").read_text()
+    seen = Links(page)
+    for words in ("two-image", second, first[:12], "parameters added: console=ttyS1", "changed initrd-00, kernel"):
+        assert words in seen.text
+    told = json.loads((store.root / "status" / "status.json").read_text())
+    assert [channel["release_id"] for channel in told["channels"]] == [second]
+    assert (store.root / "status" / "index.html").stat().st_mode & 0o777 == 0o644
+
+
+def test_every_link_leads_to_a_file_of_the_store(store: Any) -> None:
+    published(store, "one-image")
+    published(store, "two-image")
+    published(store, "one-canary", channel="stable--canary")
+    write_status(Wanted(str(store.root)), dry_run=False)
+    links = Links((store.root / "status" / "index.html").read_text()).found
+    assert len(links) > 8
+    for link in links:
+        path = urllib.parse.urlsplit(urllib.parse.urljoin("http://x/status/", link)).path
+        assert (store.root / path.lstrip("/")).is_file(), link
+
+
+def test_a_second_writing_changes_nothing_and_check_mode_writes_nothing(store: Any) -> None:
+    published(store, "one-image")
+    assert write_status(Wanted(str(store.root)), dry_run=True).changed
+    assert not (store.root / "status").exists()
+    write_status(Wanted(str(store.root)), dry_run=False)
+    before = (store.root / "status" / "index.html").stat().st_ino
+    assert not write_status(Wanted(str(store.root), good_build_of="stable"), dry_run=False).changed
+    assert (store.root / "status" / "index.html").stat().st_ino == before
+    published(store, "two-image")
+    assert write_status(Wanted(str(store.root)), dry_run=True).changed
+
+
+def test_an_empty_store_has_a_page_too(store: Any) -> None:
+    assert write_status(Wanted(str(store.root)), dry_run=False).changed
+    assert "No channel has a release yet." in (store.root / "status" / "index.html").read_text()
+
+
+def test_a_damaged_release_is_told(store: Any) -> None:
+    first = published(store, "one-image")
+    published(store, "two-image")
+    manifest = store.root / "releases" / "stable" / first / "manifest.json"
+    manifest.parent.chmod(0o755)
+    manifest.unlink()
+    manifest.write_text("{")
+    write_status(Wanted(str(store.root)), dry_run=False)
+    assert "damaged" in Links((store.root / "status" / "index.html").read_text()).text
+
+
+def test_what_people_wrote_is_text_and_no_markup(store: Any) -> None:
+    published(store, "one-image")
+    history = store.root / ".state" / "history" / "stable.jsonl"
+    step = json.loads(history.read_text().splitlines()[-1]) | {"by": "<script>alert(1)</script>"}
+    history.write_text(json.dumps(step) + "\n")
+    write_status(Wanted(str(store.root)), dry_run=False)
+    assert "<script>alert(1)</script>" in Links((store.root / "status" / "index.html").read_text()).text
+
+
+def samples(text: str) -> dict[str, float]:
+    rows = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, _space, value in rows}
+
+
+def test_metrics_tell_times_sizes_and_the_last_good_build(store: Any, tmp_path: Path) -> None:
+    published(store, "one-image")
+    file = tmp_path / "netboot.prom"
+    write_status(Wanted(str(store.root), str(file), "stable"), dry_run=False, now=1_700_000_000.0)
+    told = samples(file.read_text())
+    assert told['nixmetal_netboot_last_good_build_timestamp_seconds{channel="stable"}'] == 1_700_000_000
+    assert told['nixmetal_netboot_releases{channel="stable"}'] == 1
+    assert told["nixmetal_netboot_blobs_bytes"] == sum(
+        path.stat().st_size for path in (store.root / "blobs/sha256").iterdir()
+    )
+    assert told['nixmetal_netboot_release_activated_timestamp_seconds{channel="stable"}'] > 1_700_000_000
+    # Without a new build the time stays.
+    write_status(Wanted(str(store.root), str(file)), dry_run=False, now=1_800_000_000.0)
+    assert (
+        samples(file.read_text())['nixmetal_netboot_last_good_build_timestamp_seconds{channel="stable"}']
+        == 1_700_000_000
+    )
+
+
+@pytest.mark.parametrize(
+    ("root", "channel", "words"), [("nowhere", None, "root: the directory"), (".", "blobs", "blobs")]
+)
+def test_bad_arguments_are_named(store: Any, root: str, channel: str | None, words: str) -> None:
+    with pytest.raises(NetbootError, match=words):
+        write_status(Wanted(str(store.root / root), good_build_of=channel), dry_run=False)
+
+
+def test_sizes_are_for_people() -> None:
+    assert [size(count) for count in (999, 59_000_000, 1_139_802_112)] == ["999 bytes", "59.0 MB", "1.1 GB"]
+    assert "<h1>" in render_page({"channels": [], "blobs": {"count": 0, "bytes": 0}})
+
+
+def test_alerts_ask_for_metrics_that_exist(store: Any) -> None:
+    published(store, "one-image")
+    metrics = write_status(Wanted(str(store.root), good_build_of="stable"), dry_run=False).metrics
+    rules = yaml.safe_load(ALERTS.read_text())["groups"][0]["rules"]
+    asked = {name for rule in rules for name in re.findall(r"nixmetal_\w+", rule["expr"])}
+    assert asked
+    assert asked <= set(re.findall(r"^(nixmetal_\w+)", metrics, re.MULTILINE))
+
+
+@pytest.mark.skipif(
+    not PROMTOOL, reason="*** THE ALERT RULES ARE NOT CHECKED: there is no promtool (package prometheus) ***"
+)
+def test_promtool_accepts_rules_and_metrics(store: Any) -> None:
+    published(store, "one-image")
+    metrics = write_status(Wanted(str(store.root), good_build_of="stable"), dry_run=False).metrics
+    rules = subprocess.run([PROMTOOL, "check", "rules", str(ALERTS)], capture_output=True, text=True, check=False)
+    assert rules.returncode == 0, rules.stderr
+    assert "5 rules found" in rules.stdout
+    done = subprocess.run([PROMTOOL, "check", "metrics"], input=metrics, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
