@@ -22,7 +22,7 @@ requirements:
   - qemu-system-x86_64 with its iPXE network boot ROM (Debian packages qemu-system-x86 and ipxe-qemu)
 attributes:
   check_mode:
-    support: none
+    support: partial
     details:
       - Nothing is booted in check mode, and the result says so.
   diff_mode:

@@ -91,7 +91,10 @@ left:
   sample: ""
 """
 
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.nix.arguments import BUILD, EXCLUSIVE, SOURCES
 from ansible_collections.nixmetal.builders.plugins.module_utils.nix.build_job import step
@@ -99,23 +102,26 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.nix.errors impor
 
 ARGUMENTS = {
     "operation": {"type": "str", "choices": ["start", "wait", "stop"], "required": True},
-    "build": {
-        "type": "dict",
-        "required": True,
-        "options": BUILD,
-        "mutually_exclusive": EXCLUSIVE,
-        "required_one_of": [SOURCES],
-    },
+    "build": {"type": "dict", "required": True},
     "seconds": {"type": "float", "default": 0},
     "lease": {"type": "float", "default": 300},
 }
+
+
+def checked(module: AnsibleModule) -> dict[str, Any]:
+    """The build's options as nix_build itself would take them; they are documented there, once."""
+    validator = ArgumentSpecValidator(BUILD, mutually_exclusive=EXCLUSIVE, required_one_of=[SOURCES])
+    result = validator.validate(module.params["build"])
+    if result.error_messages:
+        module.fail_json(msg="; ".join(result.error_messages))
+    return dict(result.validated_parameters)
 
 
 def main() -> None:
     """Answer one step."""
     module = AnsibleModule(argument_spec=ARGUMENTS)
     try:
-        answer = step(module.params)
+        answer = step({**module.params, "build": checked(module)})
     except NixError as error:
         module.fail_json(msg=str(error), **error.details)
     module.exit_json(**answer)

@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
-from typing import IO, Any, Callable
+from typing import IO, Any, Callable, cast
 
 from .errors import NixError, NixMissing
 
@@ -84,8 +84,7 @@ class Nix:
         """Run one program to its end, and hear each line of its standard error as it comes."""
         with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as out:
             process = self._start(program, arguments, subprocess.DEVNULL, out)
-            assert process.stderr is not None
-            with process.stderr as lines:
+            with cast("IO[str]", process.stderr) as lines:
                 for line in lines:
                     listen(line.rstrip("\n"))
             process.wait()

@@ -47,9 +47,9 @@ class Links(html.parser.HTMLParser):
         self.text = ""
         self.feed(text)
 
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         assert tag not in ("script", "link", "img", "iframe")
-        self.found += [str(value) for name, value in attributes if name == "href"]
+        self.found += [str(value) for name, value in attrs if name == "href"]
 
     def handle_data(self, data: str) -> None:
         self.text += data
