@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from typing import NamedTuple
 
@@ -17,6 +18,8 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.errors i
 HOST_ADDRESS = "10.0.2.2"
 TAIL_LINES = 40
 TRANSLATION_CACHE_MB = 64
+# What a terminal takes for a command: colours, positions, iPXE's settings of its screen.
+TERMINAL_CODE = re.compile(r"\x1b(?:\[[0-9;?=]*[A-Za-z]|c)")
 KVM_BROKE_DOWN = "KVM internal error"
 
 
@@ -45,12 +48,15 @@ class Machine:
 
     def kvm_broke_down(self) -> bool:
         """KVM that another hypervisor emulates may run most instructions, and stop at one of iPXE's; QEMU then waits for ever."""
-        return KVM_BROKE_DOWN in self.complaint()
+        return KVM_BROKE_DOWN in self._words()
 
     def complaint(self) -> str:
         """QEMU's own words."""
+        return self._words()[-500:].strip()
+
+    def _words(self) -> str:
         with open(self._errors, encoding="utf-8", errors="replace") as stream:
-            return stream.read()[-500:].strip()
+            return stream.read()
 
     def stop(self) -> None:
         """End it now; there is nothing in it to be kept."""
@@ -110,6 +116,7 @@ def tail(path: str) -> list[str]:
     """The last lines of a console, without what only moves a terminal's cursor."""
     with open(path, encoding="utf-8", errors="replace") as stream:
         text = stream.read()
+    text = TERMINAL_CODE.sub("", text)
     printable = "".join(char for char in text if char.isprintable() or char == "\n")
     return [line for line in printable.splitlines() if line.strip()][-TAIL_LINES:]
 
