@@ -168,10 +168,9 @@ class Pipeline:
         descriptor = os.open(donor.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             while length:
-                count = os.preadv(descriptor, [view[: min(length, len(view))]], offset)
+                count = part.borrow(descriptor, offset, view[:length])
                 if not count:
                     raise StreamError(f"{donor.path} is shorter than it was said to be; run again")
-                part.write(view[:count])
                 self._progress.bytes_reused += count
                 length, offset = length - count, offset + count
         finally:

@@ -116,7 +116,7 @@ class Field:
         scenario = self._portion.scenario
         is_nix, held = contender.startswith("nix"), f"{dest}/held"
         if scenario == "cold" or not self._hosts.run("web", f"test ! -e {held} || echo held"):
-            self._hosts.run("web", f"! mountpoint -q /nix || umount /nix; rm -rf {dest}; mkdir -p {dest}")
+            self._hosts.run("web", f"! mountpoint -q /nix || umount /nix; rm -rf {dest}; mkdir -p {dest} /nix")
             if is_nix:
                 self._hosts.run("web", f"mount --bind {dest} /nix")
             if scenario != "cold":

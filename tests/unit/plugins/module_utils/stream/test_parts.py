@@ -80,6 +80,40 @@ def test_a_beginning_that_changed_since_is_not_believed(tmp_path, noise):
     part.close()
 
 
+def refuse(*_arguments):
+    raise OSError(18, "Invalid cross-device link")
+
+
+@pytest.mark.parametrize("by_kernel", [True, False])
+def test_what_is_borrowed_is_copied_hashed_and_remembered(tmp_path, noise, monkeypatch, by_kernel):
+    if not by_kernel:
+        monkeypatch.setattr(parts.os, "copy_file_range", refuse)
+    content, view = noise(5000), memoryview(bytearray(700))
+    (tmp_path / "donor").write_bytes(b"before" + content)
+    part = Part(str(tmp_path), entry_of(content))
+    with open(tmp_path / "donor", "rb") as donor:
+        while part.length < 5000:
+            assert part.borrow(donor.fileno(), 6 + part.length, view) <= 700
+        part.verify()
+        assert part.borrow(donor.fileno(), 5006, view) == 0
+    part.close()
+    again = Part(str(tmp_path), entry_of(content))
+    assert again.length == 5000
+    marks = Path(again.path + ".journal").read_text().splitlines()
+    assert [int(line.split()[0]) for line in marks] == [1400, 2800, 4200]
+    again.settle(str(tmp_path / "done"), 0o444)
+    assert (tmp_path / "done").read_bytes() == content
+
+
+def test_a_lender_of_other_contents_is_found_out(tmp_path, noise):
+    (tmp_path / "donor").write_bytes(noise(500))
+    part = Part(str(tmp_path), entry_of(b"x" * 500))
+    with open(tmp_path / "donor", "rb") as donor:
+        assert part.borrow(donor.fileno(), 0, memoryview(bytearray(1000))) == 500
+    with pytest.raises(StreamError, match="borrowed from a donor here were damaged"):
+        part.verify("a donor")
+
+
 def test_more_than_was_announced_is_refused(tmp_path):
     part = Part(str(tmp_path), entry_of(b"abc"))
     with pytest.raises(StreamError, match="more than the 3 bytes of initrd-00"):

@@ -12,6 +12,7 @@ import re
 import socket
 import ssl
 import threading
+import time
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -120,6 +121,36 @@ def test_a_receiver_finds_every_changed_byte(tmp_path, position, difference):
     said = bytearray(answers())
     said[position] ^= difference
     assert try_receiving(tmp_path, bytes(said)) is not None
+
+
+HONEST = [frame(protocol.DATA, b"k" * 1000)] * 3 + [frame(protocol.DATA, b"i" * 100)]
+MUTATIONS = {
+    "drop": lambda frames, at, other: frames[:at] + frames[at + 1 :],
+    "double": lambda frames, at, other: frames[: at + 1] + frames[at:],
+    "swap": lambda frames, at, other: [*frames[:at], frames[other], *frames[at + 1 :]],
+    "cut": lambda frames, at, other: [*frames[:at], frames[at][: other + 1]],
+    "kind": lambda frames, at, other: [*frames[:at], bytes([other + 1]) + frames[at][1:], *frames[at + 1 :]],
+    "length": lambda frames, at, other: [*frames[:at], frames[at][:1] + b"\xff" + frames[at][2:], *frames[at + 1 :]],
+    "ping": lambda frames, at, other: [*frames[:at], frame(protocol.PING), *frames[at:]],
+    "insert": lambda frames, at, other: [*frames[:at], frame(bytes([other]), b"x" * at), *frames[at:]],
+}
+
+
+@settings(**{**IN_TURN, "max_examples": 150})
+@given(st.lists(st.tuples(st.sampled_from(sorted(MUTATIONS)), st.integers(0, 50), st.integers(0, 50)), max_size=4))
+def test_mutated_messages_are_taken_only_where_they_come_to_the_same(tmp_path, mutations):
+    frames = list(HONEST)
+    for name, at, other in mutations:
+        if frames:
+            frames = MUTATIONS[name](frames, at % len(frames), other % len(frames))
+    begun = time.monotonic()
+    problem = try_receiving(tmp_path, b"".join(frames))
+    assert time.monotonic() - begun < 4  # nothing waits for what cannot come
+    told = [item for item in frames if item != frame(protocol.PING)]
+    if told == HONEST:
+        assert problem is None
+    elif problem is None:  # more than was asked for is not even read
+        assert told[: len(HONEST)] == HONEST
 
 
 def try_sending(tmp_path, said: bytes) -> StreamError | None:
