@@ -17,6 +17,8 @@ CACHE = CHECKOUT / ".cache"
 TOOLS = Path(sys.executable).parent
 
 DROPPED_PREFIXES = ("ANSIBLE_", "METAL_", "MOLECULE_", "PACKET_", "PYTEST_", "PYENV_")
+# What tests ask for by name, and skip loudly without.
+KEPT = ("METAL_OPENAPI",)
 DROPPED = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "EQUINIX_METAL_API_TOKEN")
 
 
@@ -28,7 +30,7 @@ def environment(home: Path | None = None, **extra: str) -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
-        if name not in DROPPED and not name.startswith(DROPPED_PREFIXES)
+        if name in KEPT or (name not in DROPPED and not name.startswith(DROPPED_PREFIXES))
     }
     path = [part for part in kept.get("PATH", os.defpath).split(os.pathsep) if part and "shims" not in Path(part).parts]
     kept["PATH"] = os.pathsep.join([str(TOOLS), *path])

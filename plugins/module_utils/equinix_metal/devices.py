@@ -54,10 +54,15 @@ def read_raw(client: Client, device_id: str) -> dict[str, Any] | None:
     """One device with all that the API tells of it; None when there is none, or no longer."""
     if not _ID.fullmatch(device_id):
         raise SettingError(f"device_id is not the id (UUID) of a device: {device_id!r}")
+    path = f"/devices/{device_id}"
     try:
-        return client.get(f"/devices/{device_id}", {"exclude": EXCLUDED})
+        raw = client.get(path, {"exclude": EXCLUDED})
     except NotFound:
         return None
+    # Whoever changes a device by what is told here would else take an empty answer for a device without tags.
+    if lean(raw, client.url(path))["id"] != device_id:
+        raise BadAnswer(f"{client.url(path)} answered with another device, {raw['id']}.", 200, client.url(path))
+    return raw
 
 
 def lean(raw: dict[str, Any], url: str = "the API") -> dict[str, Any]:

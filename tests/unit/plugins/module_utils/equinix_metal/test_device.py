@@ -233,3 +233,12 @@ def test_an_update_whose_answer_is_lost_is_looked_for(apply, api) -> None:
     api.spoil = lambda call: Failure("reset", sent=True) if call.method == "PUT" else None
     with pytest.raises(errors.MetalError, match="does not show the change"):
         apply(hostname="third")
+
+
+@pytest.mark.parametrize("body", [b"{}", b'{"id": "x", "state": "active", "tags": []}'])
+def test_a_senseless_answer_takes_no_tag_away(apply, api, body) -> None:
+    (device_id,) = apply()["device_ids"]
+    api.spoil = lambda call: Answer(200, body, {}) if call.path == f"/devices/{device_id}" else None
+    with pytest.raises(errors.BadAnswer):
+        apply()
+    assert [call.method for call in api.calls if call.method == "PUT"] == []
