@@ -16,7 +16,7 @@ description:
   - They tell each channel's active release, its files, sizes and digests, what changed with it, what is in the store, and the
     history with who did it. They change only when the store does.
   - Writes C(METRICS_FILE) for the text file collector of Prometheus's node exporter. The role
-    P(nixmetal.builders.netboot_server#role) has alert rules for it.
+    P(nixmetal.builders.netboot_releases#role) has alert rules for it.
   - A file that is read meanwhile is seen as it was or as it is, never in parts.
 attributes:
   check_mode:

@@ -202,11 +202,12 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     trial = trial_of(params)
     if check_mode:
         return {"image_id": trial.manifest.image_id, "skipped": True, "msg": "Nothing is booted in check mode."}
-    if not shutil.which(params["qemu"]):
-        raise NetbootError(
-            f"qemu: there is no {params['qemu']} on this host. Install it (Debian: qemu-system-x86 and ipxe-qemu), or boot the image "
-            "on another host; nothing was booted."
-        )
+    for program in (params["qemu"], "setpriv"):
+        if not shutil.which(program):
+            raise NetbootError(
+                f"qemu: there is no {program} on this host. Install it (Debian: qemu-system-x86, ipxe-qemu and util-linux), or boot the "
+                "image on another host; nothing was booted."
+            )
     if params["isolated"]:
         isolation.enter()
     hardware = Hardware(
@@ -232,7 +233,7 @@ def main() -> None:
     )
     try:
         told = run(module.params, module.check_mode)
-    except NetbootError as error:
+    except (NetbootError, OSError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=False, **told)
 

@@ -180,7 +180,7 @@ def test_a_port_in_use_is_told(lab: Lab, release: str) -> None:
     assert lab.web_host(f"readlink {CHANNEL}").stdout.strip() == release
 
 
-CONSOLE = Path("/var/lib/nixmetal/test-boots/tried.log")
+CONSOLE = Path("/var/lib/nixmetal/test-boots/lab-web-tried.log")
 
 
 @pytest.fixture

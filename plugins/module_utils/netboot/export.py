@@ -63,6 +63,11 @@ def _plain_script(release: Release) -> bytes:
     """As the image's own script, with the whole command line."""
     initrds = "".join(f"initrd --name {file.name} {file.name}\n" for file in release.manifest.of_role("initrd"))
     kernel = release.manifest.kernel.name
+    if not release.command_line:
+        raise NetbootError(
+            f"the script of the release {release.release_id} names no kernel in a form that is known here: publish the image "
+            "again with this version, and export that release; nothing was written."
+        )
     return f"#!ipxe\n\nkernel --name kernel {kernel} {release.command_line} ${{cmdline}}\n{initrds}boot\n".encode(
         "ascii"
     )

@@ -17,7 +17,7 @@ from .channels import active_release
 from .errors import NetbootError
 from .history import active_since, last_turns, read_history
 from .names import check_image_id
-from .releases import read_manifest_of, release_channels, release_ids, release_path
+from .releases import read_whole, release_channels, release_ids, release_path
 
 
 class Policy(NamedTuple):
@@ -91,5 +91,5 @@ def _written(root: str, channel: str, release_id: str) -> float:
 
 
 def _image_id(root: str, channel: str, release_id: str) -> str | None:
-    document = read_manifest_of(root, channel, release_id)
+    document = read_whole(root, channel, release_id)
     return None if document is None else str(document["image_id"])

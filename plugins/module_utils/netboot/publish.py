@@ -15,7 +15,7 @@ from .errors import NetbootError
 from .history import read_history, release_before
 from .manifest import Manifest, check_manifest, read_manifest
 from .names import RELEASE_ID, check_channel, check_image_id
-from .releases import Release, Settings, load_release, make_release, read_manifest_of
+from .releases import Release, Settings, load_release, make_release, read_whole
 from .store_errors import explained
 
 PREVIOUS = "previous"
@@ -66,7 +66,7 @@ def promotion(root: str, source: str, release_id: str | None, settings: Settings
         chosen = release_id or active_release(root, source)
         if chosen is None:
             raise NetbootError(f"from_channel: the channel {source} has no release that could be promoted.")
-        document = read_manifest_of(root, source, _checked_id(chosen))
+        document = read_whole(root, source, _checked_id(chosen))
         if document is None:
             raise NetbootError(
                 f"from_channel: the release {chosen} of {source} is not in the store, or its manifest is damaged. "
@@ -94,9 +94,12 @@ def _one_step_back(root: str, channel: str) -> str:
     if active is None:
         raise NetbootError(f"channel: {channel} has no release, so there is nothing to go back from.")
     history = read_history(root, channel)
-    before = release_before(history, active)
-    while before is not None and read_manifest_of(root, channel, before) is None:  # pruned since
+    before, seen = release_before(history, active), {active}
+    while before is not None and read_whole(root, channel, before) is None:  # pruned since
+        seen.add(before)
         before = release_before(history, before)
+        if before in seen:  # what was published twice leads round in a circle
+            before = None
     if before is None:
         raise NetbootError(
             f"release_id: the history of {channel} knows no release before {active} that is still in the store. "

@@ -116,6 +116,13 @@ def load_release(root: str, channel: str, release_id: str) -> Release:
     return Release(release_id, manifest, settings, _command_line_in(contents[SCRIPT_NAME]) or "", document, contents)
 
 
+def read_whole(root: str, channel: str, release_id: str) -> dict[str, Any] | None:
+    """A release's document, for whoever goes by it; None also when its files are not those that its id is the digest of."""
+    folder = release_path(root, channel, release_id)
+    contents = {name: _read(os.path.join(folder, name)) or b"" for name in (MANIFEST_NAME, SCRIPT_NAME)}
+    return read_manifest_of(root, channel, release_id) if id_of(contents, release_id) == release_id else None
+
+
 def command_line_of(root: str, channel: str, release_id: str) -> str | None:
     """The kernel command line of a release in the store; None when its script is lost or damaged."""
     return _command_line_in(_read(os.path.join(release_path(root, channel, release_id), SCRIPT_NAME)) or b"")

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.atomic_file import make_directories, write_atomic
@@ -51,7 +52,9 @@ def write_status(wanted: Wanted, dry_run: bool, now: float | None = None) -> Wri
         if wanted.good_build_of is not None and not dry_run:
             _note_good_build(wanted.root, check_channel(wanted.good_build_of), time.time() if now is None else now)
         document = gather(wanted.root)
-        metrics = render_metrics(document, _good_builds(wanted.root), free_bytes(wanted.root))
+        metrics = render_metrics(
+            document, _good_builds(wanted.root, channel_names(wanted.root)), free_bytes(wanted.root)
+        )
         changed = _write_pages(wanted.root, document, dry_run)
         if wanted.metrics_file is not None and not dry_run:
             write_atomic(wanted.metrics_file, metrics.encode("utf-8"))
@@ -101,17 +104,14 @@ def _read(path: str) -> bytes | None:
 def _note_good_build(root: str, channel: str, now: float) -> None:
     folder = os.path.join(root, ".state", "builds")
     make_directories(folder, 0o700)
-    write_atomic(os.path.join(folder, channel), f"{stamp(now)}\n".encode("ascii"), 0o600)
+    # Not beside it: what a killed writer leaves there would be read as a channel's.
+    state = os.path.join(root, ".state")
+    write_atomic(os.path.join(folder, channel), f"{stamp(now)}\n".encode("ascii"), 0o600, scratch=state)
 
 
-def _good_builds(root: str) -> dict[str, float]:
-    """Channel -> when its build last succeeded, also when it brought nothing new."""
+def _good_builds(root: str, channels: Iterable[str]) -> dict[str, float]:
+    """Channel -> when its build last succeeded, also when it brought nothing new. A channel that is gone is not told."""
     folder = os.path.join(root, ".state", "builds")
-    try:
-        names = sorted(os.listdir(folder))
-    except FileNotFoundError:
-        return {}
-    times = {
-        name: parse((_read(os.path.join(folder, name)) or b"").decode("ascii", "replace").strip()) for name in names
-    }
+    texts = {name: (_read(os.path.join(folder, name)) or b"").decode("ascii", "replace").strip() for name in channels}
+    times = {name: parse(text) for name, text in texts.items()}
     return {name: when for name, when in times.items() if when is not None}

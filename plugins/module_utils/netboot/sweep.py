@@ -22,7 +22,7 @@ from .errors import NetbootError
 from .manifest import Manifest, read_manifest
 from .names import DIGEST, IMAGE_ID
 from .prune import Policy, Verdict
-from .releases import read_manifest_of
+from .releases import read_whole
 
 
 class Rubbish(NamedTuple):
@@ -41,7 +41,7 @@ def find_rubbish(root: str, verdicts: list[Verdict], rules: Policy, now: float) 
     staged = _old_staged(root, images, now - rules.grace_seconds)
     needed: set[str] = set()
     for verdict in staying:
-        document = read_manifest_of(root, verdict.channel, verdict.release_id)
+        document = read_whole(root, verdict.channel, verdict.release_id)
         if document is None:
             return Rubbish({}, staged, f"the manifest of release {verdict.release_id} of {verdict.channel} is damaged")
         needed.update(file["sha256"] for file in document["files"])

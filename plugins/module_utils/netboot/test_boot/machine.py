@@ -37,7 +37,7 @@ class Machine:
     """A running QEMU. It ends itself when what runs in it restarts or switches off, and with the process that started it."""
 
     def __init__(self, hardware: Hardware, boot_url: str, console: str) -> None:
-        self._errors = console + ".qemu"
+        self._errors = f"{console}.{os.getpid()}.qemu"
         command = ["setpriv", "--pdeathsig", "KILL", *command_line(hardware, boot_url, console)]
         with open(self._errors, "wb") as errors:
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors)

@@ -62,6 +62,8 @@ def environment(nix: RealNix, tmp_path: Path) -> dict[str, str]:
         "HOME": str(tmp_path),
         "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
         "ANSIBLE_NOCOLOR": "1",
+        # What is shown is read while the play runs; into a file Ansible else writes in blocks.
+        "PYTHONUNBUFFERED": "1",
     }
 
 
@@ -120,12 +122,15 @@ def test_the_next_run_follows_the_build_that_a_killed_ansible_left(
 ) -> None:
     wanted = arguments(real_nix, f"echo >>{tmp_path}/begun; while [ ! -e {tmp_path}/go ]; do sleep 1; done")
     first = begin(tmp_path, real_nix, "first", **wanted)
-    until((tmp_path / "begun").exists)
-    os.killpg(first.pid, end)
-    first.wait(30)
-    second = begin(tmp_path, real_nix, "second", **wanted)
-    until(lambda: "this build runs already, begun by an earlier run: following it" in (tmp_path / "second").read_text())
-    (tmp_path / "go").touch()
+    try:
+        until((tmp_path / "begun").exists)
+        os.killpg(first.pid, end)
+        first.wait(30)
+        second = begin(tmp_path, real_nix, "second", **wanted)
+        followed = "this build runs already, begun by an earlier run: following it"
+        until(lambda: followed in (tmp_path / "second").read_text())
+    finally:
+        (tmp_path / "go").touch()  # nothing goes on when this test has failed
     assert second.wait(60) == 0
     assert "-roof-2.0.drv" in (tmp_path / "second").read_text()
     assert (tmp_path / "begun").read_text() == "\n", "it was begun twice"

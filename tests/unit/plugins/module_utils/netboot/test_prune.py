@@ -137,8 +137,11 @@ def test_a_streamed_image_that_is_not_published_yet_keeps_its_blobs(store: Store
     )
 
 
-def test_a_damaged_release_keeps_itself_and_every_blob(store: Store, four: list[str]) -> None:
-    (store.root / "releases" / "lab" / four[0] / "manifest.json").write_text("{")
+@pytest.mark.parametrize("edited", [False, True])
+def test_a_damaged_release_keeps_itself_and_every_blob(store: Store, four: list[str], edited: bool) -> None:
+    """One that can be read, but is not what its id is the digest of, is no less damaged."""
+    manifest = store.root / "releases" / "lab" / four[0] / "manifest.json"
+    manifest.write_text(manifest.read_text().replace("quiet", "loud") if edited else "{")
     done = pruned(store)
     assert done.rubbish.hindrance == f"the manifest of release {four[0]} of lab is damaged"
     assert len(blobs(store)) == 5

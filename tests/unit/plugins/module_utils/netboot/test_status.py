@@ -175,3 +175,14 @@ def test_promtool_accepts_rules_and_metrics(store: Any) -> None:
     assert "5 rules found" in rules.stdout
     done = subprocess.run([PROMTOOL, "check", "metrics"], input=metrics, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_what_a_killed_writer_left_is_no_build_and_stops_nobody(store: Any) -> None:
+    published(store, "one-image")
+    write_status(Wanted(str(store.root), good_build_of="stable"), dry_run=False)
+    (store.root / ".state" / "builds" / ".stable.left").mkdir()
+    (store.root / ".state" / "builds" / "given-up").write_text("2026-01-01T00:00:00Z\n")
+    told = samples(write_status(Wanted(str(store.root), good_build_of="stable"), dry_run=False).metrics)
+    assert [name for name in told if "last_good_build" in name] == [
+        'nixmetal_netboot_last_good_build_timestamp_seconds{channel="stable"}'
+    ]

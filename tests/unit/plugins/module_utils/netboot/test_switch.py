@@ -159,3 +159,23 @@ def test_what_cannot_be_promoted(store: Store) -> None:
     with pytest.raises(NetbootError, match=f"release {first} of lab is not in the store, or its manifest is damaged"):
         promoted(store)
     assert not (store.root / "stable").is_symlink()
+
+
+def test_a_way_back_that_leads_round_in_a_circle_ends(store: Store) -> None:
+    """Published one, two, one again, three; then the first two were pruned."""
+    first, second = published(store, "one"), published(store, "two")
+    published(store, "one")
+    third = published(store, "three")
+    for release_id in (first, second):
+        shutil.rmtree(store.root / "releases" / "lab" / release_id)
+    with pytest.raises(NetbootError, match="knows no release before"):
+        activated(store, "previous")
+    assert active(store) == third
+
+
+def test_what_was_edited_is_not_promoted(store: Store) -> None:
+    first = published(store, "one")
+    manifest = store.root / "releases" / "lab" / first / "manifest.json"
+    manifest.write_text(manifest.read_text().replace("quiet", "loud"))
+    with pytest.raises(NetbootError, match="its manifest is damaged"):
+        promoted(store)
