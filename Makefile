@@ -13,7 +13,7 @@ export SCENARIO
 STAGES := lint sanity units integration molecule loop
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-runtime test check-all $(STAGES) demo lab-up lab-down bench build clean
+.PHONY: help setup setup-runtime test check-all $(STAGES) demo lab-up lab-down bench docs build clean
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name what; do printf '  %-14s %s\n' "$$name" "$$what"; done
@@ -45,6 +45,9 @@ $(STAGES): setup
 
 bench: setup  ## measure the stream beside rsync, scp and others in a lab of its own: about an hour, needs root and 12 GB of memory
 	@.venv/bin/python tests/benchmarks/stream
+
+docs: setup  ## the documentation site, in dist/docs/html
+	@.venv/bin/python docs/site/make_site.py
 
 build: setup-runtime  ## the collection's tarball, in dist/
 	@.venv/bin/ansible-galaxy collection build --force --output-path dist

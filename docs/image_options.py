@@ -31,7 +31,7 @@ def document(options: list[dict[str, Any]]) -> str:
 
 
 def _section(option: dict[str, Any]) -> str:
-    lines = [f"\n## {option['name']}", "", _plain(option["description"]), "", f"- type: {option['type']}"]
+    lines = [f"\n## {option['name']}", "", _plain(option["description"]), "", f"- type: {_code(option['type'])}"]
     if option["default"] is not None:
         lines.append(f"- default: {_code(option['default'])}")
     lines.append(f"- example: {_code(option['example'])}")

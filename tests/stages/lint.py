@@ -62,6 +62,7 @@ def _checks() -> list[tuple[str, Check]]:
             "antsibull-docs", "lint-collection-docs", "--plugin-docs", "--skip-rstcheck",
             "--validate-collection-refs", "self", ".",
         ],
+        "docs": ["python", "docs/site/make_site.py"],
         "shellcheck": ["shellcheck", *_shell_files()],
     }  # fmt: skip
     checks: list[tuple[str, Check]] = [(name, _tool(command)) for name, command in commands.items()]
@@ -80,7 +81,9 @@ def _packages(*names: str) -> list[str]:
 def _programs() -> list[str]:
     """What is typed beside the plugins: the lab's emulator and driver, and these stages."""
     return [
-        name for name in ("extensions/lab", "roles/lab/files", "tests/stages") if any((CHECKOUT / name).rglob("*.py"))
+        name
+        for name in ("docs/site", "extensions/lab", "roles/lab/files", "tests/stages")
+        if any((CHECKOUT / name).rglob("*.py"))
     ]
 
 
