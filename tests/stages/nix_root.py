@@ -15,9 +15,12 @@ from pathlib import Path
 
 from commands import CACHE, capture, environment
 
-# Debian 12 has Nix 2.8, Debian 13 has 2.26.
+# Debian 12 has Nix 2.8, Debian 13 has 2.26, and the one to come had 2.34 when this was written.
 OLDEST = "bookworm"
 NEWER = "trixie"
+NEWEST = "forky"
+# The release to come is signed for a week at a time; a mirror that stands still keeps an older one, as well signed.
+STANDING = '--aptopt=Acquire::Check-Valid-Until "false"'
 # What the tests of images want beside Nix.
 PACKAGES = "nix-bin,busybox-static,cpio,squashfs-tools"
 
@@ -36,7 +39,8 @@ def provide(suite: str = OLDEST) -> Path | None:
     # Its name and the note of its packages come last: a root that has both is whole.
     begun = root.with_name(f"{suite}.begun")
     shutil.rmtree(begun, ignore_errors=True)
-    command = ["mmdebstrap", "--quiet", "--variant=extract", f"--include={PACKAGES}", suite, str(begun)]
+    options = ["--quiet", "--variant=extract", f"--include={PACKAGES}", *([STANDING] if suite == NEWEST else [])]
+    command = ["mmdebstrap", *options, suite, str(begun)]
     code, output = capture(command, environment())
     if code != 0:
         print(f"*** mmdebstrap could not unpack a Nix ***\n{output}", file=sys.stderr)

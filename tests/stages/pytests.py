@@ -27,8 +27,8 @@ def loop(long: bool) -> Outcome:
 
 
 def _real_programs(long: bool) -> dict[str, str]:
-    """What some unit tests ask for: a real Nix (with long, of two versions), and Prometheus's promtool."""
-    suites = (nix_root.OLDEST, nix_root.NEWER) if long else (nix_root.OLDEST,)
+    """What some unit tests ask for: a real Nix (with long, of three versions), and Prometheus's promtool."""
+    suites = (nix_root.OLDEST, nix_root.NEWER, nix_root.NEWEST) if long else (nix_root.OLDEST,)
     roots = os.environ.get("NIXMETAL_TEST_ROOTS") or ":".join(
         str(root) for root in map(nix_root.provide, suites) if root
     )

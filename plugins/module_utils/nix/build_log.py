@@ -15,7 +15,7 @@ from .command import Event
 from .errors import plain
 
 PREFIX = "@nix "
-# Numbers of Nix's logger (src/libutil/logging.hh), the same in 2.8 and 2.26.
+# Numbers of Nix's logger (src/libutil/logging.hh), the same in 2.8, 2.26 and 2.34.
 COPY_PATH = 100
 BUILD = 105
 SUBSTITUTE = 108
@@ -23,7 +23,10 @@ BUILD_LOG_LINE = 101
 POST_BUILD_LOG_LINE = 107
 ERROR = 0
 
-DERIVATION = re.compile(r"(?P<before>dependencies of (?:derivation )?)?'(?P<path>/\S+?\.drv)")
+# "1 dependencies of derivation 'X.drv' failed to build" says 2.26, "Cannot build 'X.drv'. Reason: 1 dependency failed." 2.34.
+DERIVATION = re.compile(
+    r"(?P<before>dependencies of (?:derivation )?)?'(?P<path>/\S+?\.drv)(?P<after>'\.\s+Reason: \d+ dependenc)?"
+)
 
 
 class BuildLog:
@@ -46,7 +49,7 @@ class BuildLog:
     def failed(self) -> list[str]:
         """Derivations that failed themselves, not for want of a dependency."""
         matches = (match for error in self.errors for match in DERIVATION.finditer(error))
-        return list(dict.fromkeys(match["path"] for match in matches if not match["before"]))
+        return list(dict.fromkeys(match["path"] for match in matches if not (match["before"] or match["after"])))
 
     @property
     def words(self) -> str:

@@ -50,6 +50,10 @@ def remedy(text: str, host: str) -> str:
     return ""
 
 
+_NOBODY_BUILDS = (
+    "Neither this host nor a builder may build it: check 'max_jobs', 'builders' and the system and features that the "
+    "derivation wants."
+)
 REMEDIES = {
     NO_SPACE: "There is no space left on {host}: remove old results (nix-collect-garbage) or enlarge the file system of /nix.",
     NOWHERE: "None of the binary caches of {host} has it: check 'substituters', and the keys that {host} trusts "
@@ -59,8 +63,12 @@ REMEDIES = {
     "failed due to signal 9": "Signal 9 mostly means that the host ran out of memory: its kernel log tells.",
     "Failed to find a machine for remote build": "No builder took it: check that the rows of 'builders' name the wanted "
     "system and features, and that this host reaches them by SSH.",
-    "nable to start any build": "Neither this host nor a builder may build it: check 'max_jobs', 'builders' and the "
-    "system and features that the derivation wants.",
+    # As 2.8 and 2.26 say it, and then as 2.34 does.
+    "nable to start any build": _NOBODY_BUILDS,
+    "' with features {": _NOBODY_BUILDS,
+    "local builds are disabled": _NOBODY_BUILDS,
+    "platform mismatch": _NOBODY_BUILDS,
+    "missing system features": _NOBODY_BUILDS,
     "Host key verification failed": "The host key is not the expected one: compare the known_hosts file with the host.",
     "Permission denied (publickey": "The other host does not accept the SSH key.",
     "lacks a valid signature": "The login on the receiving host is not among its trusted-users (nix.conf; "

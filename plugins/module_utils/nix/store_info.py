@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -40,7 +41,12 @@ def all_roots(nix: Nix) -> list[dict[str, str]]:
             stderr=plain(answer.err),
         )
     pairs = [line.partition(" -> ") for line in answer.lines]
-    return [{"root": root, "path": path} for root, _arrow, path in pairs if path]
+    return [{"root": _unquoted(root), "path": path} for root, _arrow, path in pairs if path]
+
+
+def _unquoted(name: str) -> str:
+    """A file's name as Nix prints it; 2.34 puts it into quotation marks."""
+    return re.sub(r"\\(.)", r"\1", name[1:-1]) if name.startswith('"') else name
 
 
 def _path(nix: Nix, name: str, path: str, closures: bool) -> Facts:

@@ -171,6 +171,15 @@ def test_nowhere_to_build_is_explained(real_nix: RealNix) -> None:
         build(real_nix.nix(max_jobs=0, builders=""), wanted(real_nix, 'echo >"$out"'))
 
 
+@pytest.mark.parametrize(
+    "more", ['system = "riscv64-linux";', 'system = "x86_64-linux"; requiredSystemFeatures = [ "moon" ];']
+)
+def test_what_the_host_may_not_build_is_explained(real_nix: RealNix, more: str) -> None:
+    expression = f'derivation {{ name = "foreign"; builder = "/bin/sh"; {more} }}'
+    with pytest.raises(NixError, match="'max_jobs', 'builders' and the system and features"):
+        build(real_nix.nix(), Request(Source(expression=expression)))
+
+
 def test_a_flake_is_built(real_nix: RealNix, tmp_path: Path) -> None:
     directory = tmp_path / "flake"
     directory.mkdir()

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Nix's log and error texts, as recorded from Nix 2.8 and 2.26."""
+"""Nix's log and error texts, as recorded from Nix 2.8, 2.26 and 2.34."""
 
 from __future__ import annotations
 
@@ -44,6 +44,18 @@ def test_the_failed_build_and_its_own_words_are_found() -> None:
     assert log.tail(FAIL) == ["line 1", "oops"]
     assert log.built == [FAIL]
     assert "warning" not in log.words
+
+
+def test_what_failed_for_want_of_another_is_not_named_by_the_newest_nix_either() -> None:
+    reasons = (
+        (FAIL, "\x1b[31;1mbuilder failed with exit code 3\x1b[0m"),
+        (TOP, "\x1b[31;1m1 dependency failed\x1b[0m"),
+    )
+    text = "\n".join(
+        line(action="msg", level=0, msg="x", raw_msg=f"Cannot build '\x1b[35;1m{path}\x1b[0m'.\nReason: {reason}.")
+        for path, reason in reasons
+    )
+    assert BuildLog(text).failed == [FAIL]
 
 
 def test_only_the_last_lines_are_kept() -> None:
