@@ -13,8 +13,7 @@ import socket
 from typing import Any
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.atomic_file import append_line, make_directories
-
-from .clock import parse, stamp
+from ansible_collections.nixmetal.builders.plugins.module_utils.timestamps import parse, stamp
 
 
 def history_path(root: str, channel: str) -> str:

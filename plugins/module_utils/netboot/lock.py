@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import secrets
 import socket
@@ -25,13 +24,10 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from ansible_collections.nixmetal.builders.plugins.module_utils.atomic_file import (
-    make_directories,
-    sync_directory,
-    write_new,
-)
+from ansible_collections.nixmetal.builders.plugins.module_utils.atomic_file import make_directories
+from ansible_collections.nixmetal.builders.plugins.module_utils.claim import place_claim, read_claim, withdraw_claim
+from ansible_collections.nixmetal.builders.plugins.module_utils.timestamps import parse, stamp
 
-from .clock import parse, stamp
 from .errors import NetbootError
 from .history import operator
 
@@ -63,16 +59,7 @@ def owner_path(root: str) -> str:
 
 def read_owner(root: str) -> dict[str, Any] | None:
     """Who holds the lock; None when nobody does."""
-    try:
-        with open(owner_path(root), "rb") as stream:
-            text = stream.read()
-    except FileNotFoundError:
-        return None
-    try:
-        owner = json.loads(text)
-    except ValueError:
-        owner = None
-    return owner if isinstance(owner, dict) else {"lock_id": "unreadable"}
+    return read_claim(owner_path(root))
 
 
 @contextlib.contextmanager
@@ -91,7 +78,7 @@ def store_lock(root: str, purpose: str, timeout: float, break_id: str | None = N
         try:
             yield lock
         finally:
-            _release(root, lock.lock_id)
+            withdraw_claim(owner_path(root), lock.lock_id)
     finally:
         os.close(descriptor)
 
@@ -125,8 +112,8 @@ def _wait_for_flock(descriptor: int, root: str, deadline: float, timeout: float)
 def _claim(root: str, purpose: str, deadline: float, timeout: float, break_id: str | None) -> str:
     """Become the owner; what is certainly stale, or is to be broken, is taken away first."""
     lock_id = secrets.token_hex(4)
-    claim = _claim_text(lock_id, purpose)
-    while not _link(root, claim, lock_id):
+    claim = _claim_of(lock_id, purpose)
+    while not place_claim(owner_path(root), claim):
         owner = read_owner(root)
         if owner is None:
             continue
@@ -144,8 +131,8 @@ def _claim(root: str, purpose: str, deadline: float, timeout: float, break_id: s
     return lock_id
 
 
-def _claim_text(lock_id: str, purpose: str) -> bytes:
-    owner = {
+def _claim_of(lock_id: str, purpose: str) -> dict[str, Any]:
+    return {
         "lock_id": lock_id,
         "by": operator(),
         "host": socket.gethostname(),
@@ -154,29 +141,6 @@ def _claim_text(lock_id: str, purpose: str) -> bytes:
         "purpose": purpose,
         "since": stamp(time.time()),
     }
-    return json.dumps(owner, sort_keys=True).encode("ascii") + b"\n"
-
-
-def _link(root: str, claim: bytes, lock_id: str) -> bool:
-    """Put the claim in place, unless there is one. It is whole from its first moment."""
-    draft = f"{owner_path(root)}.{lock_id}"
-    write_new(draft, claim, 0o600)
-    try:
-        os.link(draft, owner_path(root))
-    except FileExistsError:
-        return False
-    finally:
-        os.unlink(draft)
-    sync_directory(os.path.dirname(draft))
-    return True
-
-
-def _release(root: str, lock_id: str) -> None:
-    """Give up the claim, if it still is ours."""
-    owner = read_owner(root)
-    if owner is not None and owner.get("lock_id") == lock_id:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(owner_path(root))
 
 
 def _boot_id() -> str:

@@ -16,8 +16,8 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.atomic_file import make_directories, write_atomic
+from ansible_collections.nixmetal.builders.plugins.module_utils.timestamps import parse, stamp
 
-from .clock import parse, stamp
 from .errors import NetbootError
 from .inspect import channel_names, compare, count_blobs, free_bytes, inspect_channel
 from .names import check_channel

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .clock import parse
+from ansible_collections.nixmetal.builders.plugins.module_utils.timestamps import parse
 
 PREFIX = "nixmetal_netboot"
 Sample = tuple[Mapping[str, str], float]

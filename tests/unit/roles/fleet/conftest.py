@@ -77,6 +77,7 @@ class Fleet:
             "metal_project_id": PROJECT,
             "netboot_channels": [{"name": "stable", "base_url": "http://192.0.2.1"}],
             "spot_fleet_name": "ci",
+            "fleet_lock_path": str(self.root / "locks"),
             # There is no web host here; tests/unit/roles/spot_fleet has one.
             "spot_fleet_check_channels": False,
             "spot_fleet_ceiling_usd_per_hour": 2,

@@ -20,6 +20,8 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.lock import Wish, acquire, lock_place
+
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parents[3]
 MARKET: dict[str, Any] = {
@@ -91,6 +93,7 @@ class Launch:
             "playbooks",
             "plugins",
             "roles/builders_reading",
+            "roles/fleet_lock",
             "roles/spot_fleet",
         ):
             shutil.copytree(CHECKOUT / folder, self.collection / folder)
@@ -100,9 +103,11 @@ class Launch:
         self.calls = root / "calls"
         self.requests.write_text("[]", encoding="utf-8")
 
-    def run(self, *arguments: str, **changes: Any) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, playbook: str = "launch_spot", **changes: Any) -> subprocess.CompletedProcess[str]:
         variables = {
             "spot_fleet_name": "ci",
+            "fleet_lock_host": "localhost",
+            "fleet_lock_path": str(self.root / "locks"),
             "spot_fleet_ceiling_usd_per_hour": 1,
             "spot_fleet_bids": [BID],
             "netboot_channels": [{"name": "stable", "base_url": self.web.url}],
@@ -113,14 +118,14 @@ class Launch:
         extra = self.root / "variables.json"
         extra.write_text(json.dumps(variables), encoding="utf-8")
         command = [sys.executable, "-m", "ansible", "playbook", "-i", "elsewhere,", "-e", f"@{extra}"]
-        playbook = str(self.collection / "playbooks" / "launch_spot.yml")
+        path = str(self.collection / "playbooks" / f"{playbook}.yml")
         environment = {
             **os.environ,
             "ANSIBLE_COLLECTIONS_PATH": str(self.root),
             "ANSIBLE_LOCAL_TEMP": str(self.root / "tmp"),
         }
         return subprocess.run(
-            [*command, playbook, *arguments], capture_output=True, text=True, env=environment, timeout=120, check=False
+            [*command, path, *arguments], capture_output=True, text=True, env=environment, timeout=120, check=False
         )
 
 
@@ -185,6 +190,7 @@ def test_check_then_launch_then_nothing_to_do(launch: Launch) -> None:
             "bid 'first': max_bid_usd_per_hour must be at least 0.01",
         ),
         ({"spot_fleet_bids": [{**BID, "provider": "nobody"}]}, "bid 'first': provider 'nobody' is not a provider role"),
+        ({"fleet_lock_host": ""}, "set fleet_lock_host to the one host on which all runs are to hold it"),
     ],
 )
 def test_wrong_declaration_asks_nobody(launch: Launch, changes: dict[str, Any], words: str) -> None:
@@ -192,6 +198,8 @@ def test_wrong_declaration_asks_nobody(launch: Launch, changes: dict[str, Any], 
     assert result.returncode != 0
     assert words in message(result)
     assert not launch.calls.exists()
+    # A run that failed has given the lock back.
+    assert not (launch.root / "locks" / "ci.lock").exists()
 
 
 @pytest.mark.parametrize(
@@ -250,3 +258,29 @@ def test_an_unknown_image_buys_nothing_and_the_cost_is_still_shown(launch: Launc
     shown = launch.run("--check")
     assert shown.returncode == 0, shown.stdout + shown.stderr
     assert "At most 0.70 USD per hour" in message(shown)
+
+
+def hold(launch: Launch) -> str:
+    """The lock of a run that was killed."""
+    taken = acquire(lock_place(str(launch.root / "locks"), "ci"), Wish("alice@elsewhere", "rollout"))
+    return str(taken.claim["lock_id"])
+
+
+def test_a_launch_beside_another_run_asks_nobody_until_that_lock_is_broken_on_purpose(launch: Launch) -> None:
+    lock_id = hold(launch)
+    refused = launch.run(fleet_lock_resume=True)
+    assert refused.returncode != 0
+    assert f"the fleet ci is taken, after waiting 0 s: lock {lock_id} of alice@elsewhere" in message(refused)
+    assert not launch.calls.exists()
+
+    shown = launch.run("--check")
+    assert shown.returncode == 0, shown.stdout + shown.stderr
+    assert f"is taken by lock {lock_id} of alice@elsewhere for rollout" in message(shown)
+
+    wrong = launch.run(playbook="break_fleet_lock", fleet_lock_break_id="00000000", fleet_lock_break_reason="killed")
+    assert wrong.returncode != 0
+    assert "nothing was broken" in message(wrong)
+    broken = launch.run(playbook="break_fleet_lock", fleet_lock_break_id=lock_id, fleet_lock_break_reason="killed")
+    assert changed(broken) == 1
+    assert f"Broke the lock {lock_id} of alice@elsewhere, taken for rollout" in message(broken)
+    assert changed(launch.run()) == 1
