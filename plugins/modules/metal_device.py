@@ -52,7 +52,8 @@ options:
     type: str
   device_id:
     description:
-      - With O(state=absent), the id of the one machine to end. It must carry the fleet's tag, however it was bought.
+      - With O(state=absent), the id of the one machine to end, however it was bought. It must be of the project and carry the
+        fleet's tag.
       - A machine of a live spot market request is replaced by that request.
     type: str
   count:
@@ -84,11 +85,13 @@ options:
   spot_price_max:
     description:
       - The most that one machine may cost, in USD per hour and in whole cents. Makes it a machine of the spot market.
+      - The API cannot change it later. To buy at another limit, use another name.
     type: float
   cost_ceiling_usd_per_hour:
     description:
       - Nothing is bought when O(count) machines would cost more than this many USD per hour.
-      - Machines on demand count with the dearest price among O(metros), reserved ones with nothing.
+      - Live machines of the spot market count with their own limit. Machines on demand count with the dearest price among O(metros),
+        reserved ones with nothing.
     type: float
   ipxe_script_url:
     description:
@@ -171,7 +174,7 @@ options:
     default: hourly
   force_delete:
     description:
-      - Whether to end locked machines too, by the API's C(force_delete).
+      - Whether to end locked machines too. They are unlocked first, and the API's C(force_delete) is set.
     type: bool
     default: false
   wait:
@@ -185,7 +188,8 @@ options:
     type: int
     default: 1800
 notes:
-  - Plan, metro, operating system and the way of purchase of a machine cannot be changed; a live machine of other terms is refused.
+  - Plan, metro, operating system, the way of purchase and the limit of a spot price of a machine cannot be changed; a live machine of
+    other terms is refused.
 seealso:
   - module: nixmetal.builders.metal_device_info
   - module: nixmetal.builders.metal_spot_market_request
@@ -308,7 +312,9 @@ withdrawn:
   elements: str
   sample: []
 max_cost_usd_per_hour:
-  description: What O(count) machines cost at most, in USD per hour; null when it is not known, or nothing was bought and no ceiling set.
+  description:
+    - What the machines of the name cost at most, in USD per hour, those of O(surplus) that stay included.
+    - Null when it is not known, or when nothing was bought and no ceiling set.
   returned: when O(state=present)
   type: float
   sample: 1.5

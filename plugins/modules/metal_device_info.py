@@ -164,6 +164,11 @@ devices:
       returned: always
       type: str
       sample: null
+    project_id:
+      description: The id of the project that it belongs to; null when the API does not tell.
+      returned: always
+      type: str
+      sample: 7d1b3f0e-52c4-4c8e-9a5e-0c1d2e3f4a5b
     sos:
       description: The host of the serial console, as the API names it; null when it does not.
       returned: always

@@ -20,7 +20,7 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.ev
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.settings import Settings
 
 # Raised when what is cached changes its form, so that an older cache is not misread.
-CACHE_FORM = 4
+CACHE_FORM = 5
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
 

@@ -11,6 +11,7 @@ who bought a newer one withdraws it.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import uuid
 from typing import Any, Callable
@@ -23,6 +24,7 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.er
     BadAnswer,
     Doubtful,
     MetalError,
+    NotFound,
 )
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.spot_create import LOOKS, SETTLING_SECONDS
 
@@ -51,21 +53,28 @@ def _is_own(device: Device, fleet: str, name: str) -> bool:
 
 
 def buy(client: Client, order: Order, missing: int, new_id: Callable[[], str] = lambda: str(uuid.uuid4())) -> Purchases:
-    """Buy the missing machines one by one, and withdraw what turns out to be too many."""
-    bought: list[str] = []
+    """Buy the missing machines one by one, and withdraw what turns out to be too many. No error loses what was bought."""
+    bought: list[Device] = []
     try:
         while len(bought) < missing:
             bought.append(_buy_one(client, order, new_id()))
+        return _settle(client, order, bought)
     except MetalError as error:
-        raise _partly(error, bought, missing) from error
-    return _settle(client, order, bought)
+        raise naming(error, [device["id"] for device in bought]) from error
 
 
-def _buy_one(client: Client, order: Order, order_id: str) -> str:
-    """The id of a machine bought now. The call is sent once; after a doubt the machine is looked for."""
+def naming(error: MetalError, bought: list[str]) -> MetalError:
+    """The error, with the machines that were bought before it."""
+    if not bought:
+        return error
+    return MetalError(f"{error} Bought before this, live, and costing money: {', '.join(bought)}.")
+
+
+def _buy_one(client: Client, order: Order, order_id: str) -> Device:
+    """A machine bought now. The call is sent once; after a doubt the machine is looked for."""
     path = f"/projects/{client.settings.project_id}/devices"
     try:
-        return str(_lean(client.post(path, order.body(order_id)))["id"])
+        return _lean(client.post(path, order.body(order_id)))
     except Doubtful as doubt:
         found = _look_for(client, order_id)
         if found is None:
@@ -80,13 +89,13 @@ def _lean(answer: dict[str, Any]) -> Device:
         raise Doubtful(str(error), 201) from error
 
 
-def _look_for(client: Client, order_id: str) -> str | None:
+def _look_for(client: Client, order_id: str) -> Device | None:
     tag = ownership.ORDER_TAG + order_id
     for pause in LOOKS:
         client.clock.sleep(pause)
         found = devices.read_devices(client, tag=tag)
         if found:
-            return str(found[0]["id"])
+            return found[0]
     return None
 
 
@@ -100,23 +109,37 @@ def _not_seen(order: Order, order_id: str, doubt: ApiError) -> ApiError:
     )
 
 
-def _partly(error: MetalError, bought: list[str], missing: int) -> MetalError:
-    if not bought:
-        return error
-    return MetalError(f"{error} Of the {missing} machines that were missing, bought before this: {', '.join(bought)}.")
-
-
-def _settle(client: Client, order: Order, bought: list[str]) -> Purchases:
+def _settle(client: Client, order: Order, bought: list[Device]) -> Purchases:
     """Look again: the oldest machines stay, and of the others those that were bought here are withdrawn."""
-    client.clock.sleep(SETTLING_SECONDS)
-    live = find_own(client, order.fleet, order.name)
-    kept, others = live[: order.count], live[order.count :]
-    ours = [device["id"] for device in others if device["id"] in bought]
-    for device_id in ours:
-        withdraw(client, device_id)
-    return Purchases(kept, [device_id for device_id in bought if device_id not in ours], ours)
+    if bought:
+        client.clock.sleep(SETTLING_SECONDS)
+    live = _with_bought(find_own(client, order.fleet, order.name), bought)
+    ids = [device["id"] for device in bought]
+    ours = [device for device in live[order.count :] if device["id"] in ids]
+    for device in ours:
+        # Its lock was asked for with it, and protects nobody's work yet.
+        withdraw(client, device, force=True)
+    withdrawn = [device["id"] for device in ours]
+    return Purchases(live[: order.count], [device_id for device_id in ids if device_id not in withdrawn], withdrawn)
 
 
-def withdraw(client: Client, device_id: str, force: bool = False) -> bool:
-    """End a machine. False when it was gone before."""
-    return client.delete(f"/devices/{device_id}", {"force_delete": "true"} if force else None)
+def _with_bought(live: list[Device], bought: list[Device]) -> list[Device]:
+    """The list may lag behind, which is no reason to doubt what was answered to a purchase."""
+    seen = {device["id"] for device in live}
+    added = [device for device in bought if device["id"] not in seen]
+    return sorted(live + added, key=devices.by_age)
+
+
+def withdraw(client: Client, device: Device, force: bool = False) -> bool:
+    """End a machine, also a locked one if forced. False when it was gone before."""
+    path = f"/devices/{device['id']}"
+    if force and device["locked"]:
+        _unlock(client, path)
+    return client.delete(path, {"force_delete": "true"} if force else None)
+
+
+def _unlock(client: Client, path: str) -> None:
+    """Take the lock away: `force_delete` is said to detach volumes, and not to go past a lock."""
+    # If the lock is still there afterwards, the API refuses what follows, and says so.
+    with contextlib.suppress(NotFound, Doubtful):
+        client.put(path, {"locked": False})

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal import ownership, spot_bid, values
@@ -89,6 +89,8 @@ def fixed_differences(order: Order, device: Mapping[str, Any]) -> dict[str, tupl
         "operating_system": (device["operating_system"], system),
         "kind": (_kind(device), order.kind),
     }
+    if order.kind == "spot":
+        pairs["spot_price_max"] = (device["spot_price_max"], order.fields["spot_price_max"])
     if ANY_METRO not in order.metros:
         pairs["metro"] = (device["metro"], device["metro"] if device["metro"] in order.metros else order.metros[0])
     if reservation and reservation != "next-available":
@@ -108,17 +110,23 @@ def _kind(device: Mapping[str, Any]) -> str:
     return "reserved" if device["reservation_id"] else "on_demand"
 
 
+def missing_tags(order: Order, tags: Iterable[str]) -> tuple[str, ...]:
+    """The declared tags that a machine lacks. They are a minimum, so nothing is said of others."""
+    seen = set(tags)
+    return tuple(tag for tag in dict.fromkeys(order.tags) if tag not in seen)
+
+
 def changes(order: Order, raw: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """What an update shall change: what the field is now, and what is declared. Declared tags are a minimum."""
+    """What shall change: what the field is now, and what is declared."""
     found = {}
     for name in UPDATABLE:
         wanted, now = order.fields.get(name), raw.get(name)
         if wanted is not None and (now or None) != (wanted or None):
             found[name] = (now, wanted)
     tags = values.texts(raw.get("tags"))
-    missing = [tag for tag in order.tags if tag not in tags]
+    missing = missing_tags(order, tags)
     if missing:
-        found["tags"] = (tags, tags + missing)
+        found["tags"] = (tags, [*tags, *missing])
     return found
 
 

@@ -97,7 +97,7 @@ def _look(client: Client, device_id: str, fleet: str) -> Seen:
     device = devices.read_device(client, device_id)
     if device is None or device["state"] in devices.GONE_STATES:
         raise Refused(f"There is no machine {device_id}, or no longer.")
-    ownership.check_owner(device, fleet)
+    ownership.check_owner(device, fleet, client.settings.project_id)
     boot = latest_event(client, device_id, BOOTED)
     return {
         "state": device["state"],

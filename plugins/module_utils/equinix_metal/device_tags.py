@@ -99,5 +99,5 @@ def _read(client: Client, device_id: str, fleet: str) -> dict[str, Any]:
     device = devices.read_device(client, device_id)
     if device is None or device["state"] in devices.GONE_STATES:
         raise Refused(f"There is no machine {device_id}, so it has no tags.")
-    ownership.check_owner(device, fleet)
+    ownership.check_owner(device, fleet, client.settings.project_id)
     return device

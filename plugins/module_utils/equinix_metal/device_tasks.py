@@ -6,12 +6,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal import (
     catalogue,
     device_create,
     device_order,
+    device_tags,
     devices,
     ownership,
     spot_bid,
@@ -51,9 +53,11 @@ def _present(client: Client, options: dict[str, Any], check_mode: bool) -> Resul
     changed = {device["id"]: _changes(client, order, device) for device in kept}
     changed = {device_id: pairs for device_id, pairs in changed.items() if pairs}
     missing = order.count - len(kept)
+    if options["surplus"] == "end":
+        _check_locks(extra, options)
     result = _planned(client, options, order, kept, extra, changed, missing)
     if not check_mode:
-        _act(client, options, order, result, changed, missing)
+        _act(client, options, order, result, extra, changed, missing)
     return result
 
 
@@ -95,7 +99,9 @@ def _planned(
         "ended": ended,
         "surplus": [device["id"] for device in extra if device["id"] not in ended],
         "withdrawn": [],
-        "max_cost_usd_per_hour": _checked_cost(client, options, order, missing),
+        "max_cost_usd_per_hour": _checked_cost(
+            client, options, order, [device for device in kept + extra if device["id"] not in ended], missing
+        ),
         "diff": _diff(order, kept, changed, missing, ended),
         "warnings": [],
     }
@@ -129,11 +135,13 @@ def _diff(order: Order, kept: list[Device], changed: dict[str, Changes], missing
     return {"before": sides[0], "after": sides[1]}
 
 
-def _checked_cost(client: Client, options: dict[str, Any], order: Order, missing: int) -> float | None:
+def _checked_cost(
+    client: Client, options: dict[str, Any], order: Order, staying: list[Device], missing: int
+) -> float | None:
     """What all machines of the name cost at most, checked against the ceiling before anything is bought."""
     ceiling = options["cost_ceiling_usd_per_hour"]
     each = _price_of_one(client, order) if missing or ceiling is not None else None
-    cost = None if each is None else round(each * order.count, 2)
+    cost = None if each is None else _sum([*[each] * missing, *(_limit(device, each) for device in staying)])
     if ceiling is None or not missing:
         return cost
     if cost is None:
@@ -144,6 +152,18 @@ def _checked_cost(client: Client, options: dict[str, Any], order: Order, missing
             f"cost_ceiling_usd_per_hour, which is {float(ceiling):.2f}."
         )
     return cost
+
+
+def _limit(device: Device, each: float) -> float | None:
+    """What a live machine may cost: one of the spot market has a limit of its own."""
+    limit: float | None = device["spot_price_max"] if device["spot"] else each
+    return limit
+
+
+def _sum(limits: Iterable[float | None]) -> float | None:
+    told = list(limits)
+    known = [limit for limit in told if limit is not None]
+    return round(sum(known), 2) if len(known) == len(told) else None
 
 
 def _price_of_one(client: Client, order: Order) -> float | None:
@@ -160,29 +180,40 @@ def _act(
     options: dict[str, Any],
     order: Order,
     result: Result,
+    extra: list[Device],
     changed: dict[str, Changes],
     missing: int,
 ) -> None:
     for device_id, pairs in changed.items():
-        _update(client, device_id, pairs)
-    if missing:
-        purchases = device_create.buy(client, order, missing)
-        result["withdrawn"] = purchases.withdrawn
-        if purchases.withdrawn:
-            result["warnings"].append(
-                f"Another controller was first; withdrawn of ours: {', '.join(purchases.withdrawn)}."
-            )
-    for device_id in result["ended"]:
-        device_create.withdraw(client, device_id, options["force_delete"])
-    result["devices"] = device_create.find_own(client, order.fleet, order.name)[: order.count]
-    result["device_ids"] = [device["id"] for device in result["devices"]]
-    if options["wait"]:
-        result["devices"] = wait_until_active(client, result["device_ids"], options["wait_timeout"])
+        _update(client, order, device_id, pairs)
+    for device in extra if options["surplus"] == "end" else []:
+        device_create.withdraw(client, device, options["force_delete"])
+    purchases = device_create.buy(client, order, missing)
+    result["withdrawn"] = purchases.withdrawn
+    if purchases.withdrawn:
+        result["warnings"].append(f"Another controller was first; withdrawn of ours: {', '.join(purchases.withdrawn)}.")
+    result["device_ids"] = [device["id"] for device in purchases.kept]
+    try:
+        result["devices"] = (
+            wait_until_active(client, result["device_ids"], options["wait_timeout"])
+            if options["wait"]
+            else purchases.kept
+        )
+    except MetalError as error:
+        raise device_create.naming(error, purchases.bought) from error
 
 
-def _update(client: Client, device_id: str, pairs: Changes) -> None:
-    """Send the declared values. After a lost answer, look whether they are there."""
-    body = {name: wanted for name, (_now, wanted) in pairs.items()}
+def _update(client: Client, order: Order, device_id: str, pairs: Changes) -> None:
+    """Send the declared values. Tags are shared with others, who may have edited them since they were read."""
+    fields = {name: wanted for name, (_now, wanted) in pairs.items() if name != "tags"}
+    if fields:
+        _set_fields(client, device_id, fields)
+    if "tags" in pairs:
+        device_tags.change(client, device_id, order.fleet, device_tags.Edit(add=tuple(order.tags)))
+
+
+def _set_fields(client: Client, device_id: str, body: dict[str, Any]) -> None:
+    """After a lost answer, look whether the values are there."""
     try:
         client.put(f"/devices/{device_id}", body)
     except Doubtful as doubt:
@@ -201,6 +232,7 @@ def _absent(client: Client, options: dict[str, Any], check_mode: bool) -> Result
         raise SettingError("state=absent needs either the name of the machines or one device_id.")
     found = _one(client, fleet, device_id) if device_id else device_create.find_own(client, fleet, _checked(name))
     ids = [device["id"] for device in found]
+    _check_locks(found, options)
     if not check_mode:
         _end(client, found, options)
     return {
@@ -226,17 +258,21 @@ def _one(client: Client, fleet: str, device_id: str) -> list[Device]:
     device = devices.read_device(client, device_id)
     if device is None or device["state"] in devices.GONE_STATES:
         return []
-    ownership.check_owner(device, fleet)
+    ownership.check_owner(device, fleet, client.settings.project_id)
     return [device]
 
 
-def _end(client: Client, found: list[Device], options: dict[str, Any]) -> None:
+def _check_locks(found: list[Device], options: dict[str, Any]) -> None:
+    """Refuse to end locked machines, before anything is done and in check mode too."""
     locked = [device["id"] for device in found if device["locked"]]
     if locked and not options["force_delete"]:
         raise Refused(
             f"These machines are locked against being ended: {', '.join(locked)}. Unlock them first (state=present with locked=false)."
         )
+
+
+def _end(client: Client, found: list[Device], options: dict[str, Any]) -> None:
     for device in found:
-        device_create.withdraw(client, device["id"], options["force_delete"])
+        device_create.withdraw(client, device, options["force_delete"])
     if options["wait"]:
         wait_until_gone(client, [device["id"] for device in found], options["wait_timeout"])

@@ -41,7 +41,12 @@ def read_devices(client: Client, tag: str | None = None, workers: int = 4) -> li
     devices = [lean(item, client.url(path)) for item in raw]
     # The filter is asked for, and not relied upon.
     chosen = [device for device in devices if tag is None or tag in device["tags"]]
-    return sorted(chosen, key=lambda device: (device["created_at"] or "", device["id"]))
+    return sorted(chosen, key=by_age)
+
+
+def by_age(device: dict[str, Any]) -> tuple[str, str]:
+    """What sorts machines oldest first, and those of one second alike for everyone."""
+    return device["created_at"] or "", device["id"]
 
 
 def read_device(client: Client, device_id: str) -> dict[str, Any] | None:
@@ -97,6 +102,7 @@ def lean(raw: dict[str, Any], url: str = "the API") -> dict[str, Any]:
         "spot_price_max": values.number(raw.get("spot_price_max")),
         "sos": values.matching(_SOS, raw.get("sos")),
         "reservation_id": values.identifier(raw.get("hardware_reservation")),
+        "project_id": values.identifier(raw.get("project")) or values.identifier(raw.get("project_lite")),
         "addresses": [
             _address(item, device_id, url)
             for item in values.objects(raw.get("ip_addresses"))

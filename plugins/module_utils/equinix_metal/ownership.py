@@ -65,10 +65,19 @@ def ends_for_fleet(end_at: Any, fleet: str) -> bool:
     return seen is not None and (seen - EPOCH) // datetime.timedelta(seconds=2**BID_BITS) == _hashed(fleet, FLEET_BITS)
 
 
-def check_owner(device: dict[str, Any], fleet: str) -> None:
-    """Refuse a machine that does not carry the fleet's tag."""
+def check_owner(device: dict[str, Any], fleet: str, project_id: str) -> None:
+    """Refuse a machine that does not carry the fleet's tag, or is not proved to be of the project.
+
+    A token may reach several projects, and a fleet's name is free to be used in each of them.
+    """
     if marked(device["tags"], FLEET_TAG) != fleet:
         raise Refused(
             f"The machine {device['id']} is not proved to belong to the fleet {fleet}: it does not carry the tag {FLEET_TAG}{fleet} "
             "alone. It is left alone."
+        )
+    seen = device["project_id"]
+    if seen is None or seen.lower() != project_id.lower():
+        raise Refused(
+            f"The machine {device['id']} is {'of no known project' if seen is None else f'of the project {seen}'}, and project_id is "
+            f"{project_id}. It is left alone."
         )

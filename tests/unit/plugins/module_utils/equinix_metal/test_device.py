@@ -106,9 +106,7 @@ def test_a_purchase_that_does_not_show_is_not_sent_again(apply, api) -> None:
 
 def test_what_was_bought_before_an_error_is_named(apply, api) -> None:
     api.spoil = lambda call: Answer(422, b'{"errors": ["no servers"]}', {}) if len(orders(api)) == 2 else None
-    with pytest.raises(
-        errors.MetalError, match=r"no servers.*Of the 3 machines that were missing, bought before this: "
-    ) as caught:
+    with pytest.raises(errors.MetalError, match=r"no servers.*Bought before this, live, and costing money: ") as caught:
         apply(count=3)
     (first,) = api.live()
     assert first.id in str(caught.value)
@@ -242,3 +240,113 @@ def test_a_senseless_answer_takes_no_tag_away(apply, api, body) -> None:
     with pytest.raises(errors.BadAnswer):
         apply()
     assert [call.method for call in api.calls if call.method == "PUT"] == []
+
+
+def test_a_changed_limit_of_the_spot_price_is_refused(apply, api) -> None:
+    apply(spot_price_max=2.0)
+    with pytest.raises(errors.Refused, match=r"spot_price_max is 2.0 and should be 0.5"):
+        apply(spot_price_max=0.5, count=2, cost_ceiling_usd_per_hour=1.5)
+    assert len(api.live()) == 1
+
+
+def test_what_live_machines_cost_is_counted_by_their_own_limits(apply) -> None:
+    apply(spot_price_max=0.5, count=3)
+    assert apply(spot_price_max=0.5, cost_ceiling_usd_per_hour=9)["max_cost_usd_per_hour"] == 1.5
+    ended = apply(spot_price_max=0.5, cost_ceiling_usd_per_hour=9, surplus="end", check_mode=True)
+    assert ended["max_cost_usd_per_hour"] == 0.5
+
+
+def test_a_limit_that_is_not_known_is_not_counted_as_nothing(apply, api) -> None:
+    apply(spot_price_max=0.5)
+    for device in api.live():
+        device.spot_price_max = None
+    with pytest.raises(errors.Refused, match=r"price of .* in am, da is not known"):
+        apply(spot_price_max=0.5, count=2, cost_ceiling_usd_per_hour=9)
+    assert len(api.live()) == 1
+
+
+def test_a_drain_that_began_after_the_reading_is_not_lifted(apply, api) -> None:
+    (device_id,) = apply()["device_ids"]
+    device = api.cloud.store.devices[device_id]
+
+    def drain(call: Any) -> None:
+        """Someone drains the machine between the module's first reading of it and its first change."""
+        if call.method == "PUT" and "skip-hydra" not in device.tags:
+            device.tags = [*device.tags, "skip-hydra"]
+
+    api.spoil = drain
+    apply(tags=["hydra", "more"], hostname="other")
+    assert {"skip-hydra", "more"} <= set(device.tags)
+    assert (device.hostname, len([call for call in api.calls if call.method == "PUT"])) == ("other", 2)
+
+
+def test_a_locked_purchase_that_came_second_is_withdrawn(apply, api) -> None:
+    other = {}
+
+    def spoil(call: Any) -> Any:
+        if call.method == "POST" and not other:
+            other["started"] = True
+            other["made"] = apply(locked=True)
+        return None
+
+    api.spoil = spoil
+    outer = apply(locked=True)
+    assert len(outer["withdrawn"]) == 1
+    assert outer["device_ids"] == other["made"]["device_ids"] == [device.id for device in api.live()]
+    assert api.live()[0].locked is True
+
+
+def test_a_list_that_lags_behind_loses_no_purchase(apply, api) -> None:
+    def spoil(call: Any) -> Any:
+        if call.method == "GET" and call.path.endswith("/devices") and orders(api):
+            return Answer(200, b'{"devices": [], "meta": {"total": 0, "next": null}}', {})
+        return None
+
+    api.spoil = spoil
+    made = apply(count=2)
+    assert sorted(made["device_ids"]) == sorted(device.id for device in api.live())
+    assert [device["id"] for device in made["devices"]] == made["device_ids"]
+
+
+@pytest.mark.parametrize("wait", [False, True])
+def test_an_error_after_the_purchase_names_what_was_bought(apply, api, wait) -> None:
+    def spoil(call: Any) -> Any:
+        listing = call.method == "GET" and call.path.endswith("/devices")
+        if orders(api) and listing is not wait and call.method == "GET":
+            return Answer(403, b"", {})
+        return None
+
+    api.spoil = spoil
+    with pytest.raises(errors.MetalError, match="Bought before this, live, and costing money: ") as caught:
+        apply(count=2, wait=wait)
+    assert len(api.live()) == 2
+    assert all(device.id in str(caught.value) for device in api.live())
+
+
+@pytest.mark.parametrize("project", [b'"/metal/v1/projects/11111111-2222-4333-8444-555555555555"', b"null"])
+def test_a_machine_of_another_project_is_left_alone(apply, api, project) -> None:
+    (device_id,) = apply()["device_ids"]
+
+    def spoil(call: Any) -> Any:
+        if call.method != "GET" or call.path != f"/devices/{device_id}":
+            return None
+        seen = api.reach(call)
+        ours = f'{{"href":"/metal/v1/projects/{api.client().settings.project_id}"}}'.encode()
+        assert ours in seen.body
+        return Answer(200, seen.body.replace(ours, project), {})
+
+    api.spoil = spoil
+    with pytest.raises(errors.Refused, match=r"(of no known project|of the project 11111111).*left alone"):
+        apply(state="absent", name=None, device_id=device_id)
+    assert len(api.live()) == 1
+
+
+def test_check_mode_refuses_what_a_lock_prevents(apply, api) -> None:
+    ids = apply(count=2, locked=True)["device_ids"]
+    for options in ({"state": "absent"}, {"count": 1, "surplus": "end", "locked": True}):
+        with pytest.raises(errors.Refused, match="locked against being ended"):
+            apply(check_mode=True, **options)
+    assert apply(state="absent", force_delete=True, check_mode=True)["ended"] == ids
+    assert len(api.live()) == 2
+    assert apply(state="absent", force_delete=True)["ended"] == ids
+    assert api.live() == []
