@@ -9,8 +9,16 @@
 {
   # A directory of NAME_VERSION_ARCHITECTURE.deb, as apt saves them.
   packages,
-  # Public keys that may log in as root and as build.
+  # Public keys that may build, as user build, and do nothing else.
   authorizedKeys,
+  # Public keys that may log in as root.
+  adminKeys ? authorizedKeys,
+  # Public keys that may read boot id, image id and the number of running builds, as user build.
+  factsKeys ? [ ],
+  # Who loads the segments: "stage-1" fetches and verifies them itself, "ipxe" loads them with the initrds.
+  loader ? "stage-1",
+  # Of zstd, 1 to 22. 3 is quick to build and, under software emulation, quick to boot.
+  compressionLevel ? 3,
   # Debian's busybox-static on the machine that evaluates: it unpacks the first package.
   busybox ? "/bin/busybox",
   system ? "x86_64-linux",
@@ -54,6 +62,10 @@ let
   };
   inherit (debian) files matches unpack;
 
+  # Lines of authorized_keys.
+  limited =
+    command: keys: concatStringsSep "" (map (key: "restrict,command=\"/etc/nixmetal/${command}\" ${key}\n") keys);
+
   layer =
     name: debs:
     unpack {
@@ -69,7 +81,10 @@ let
       script = ./settings.sh;
       rootfs = ./rootfs;
       phoneHome = ../lib/phone-home.sh;
-      authorizedKeys = concatStringsSep "\n" authorizedKeys;
+      factsCommand = ../lib/facts.sh;
+      buildCommand = ../lib/build-command.sh;
+      adminKeys = concatStringsSep "\n" adminKeys;
+      buildKeys = limited "build-command" authorizedKeys + limited "facts" factsKeys;
     };
   }
   // builtins.mapAttrs (group: patterns: layer group (filter (matches patterns) files)) chosen.groups;
@@ -80,6 +95,9 @@ let
     script = ./kernel.sh;
     modules = chosen.kernelModules;
     init = ./stage-1.sh;
+    fetch = ../lib/fetch-segments.sh;
+    udhcpc = ./rootfs/etc/nixmetal/udhcpc;
+    curl = ./curl.sh;
   };
 
   tools = {
@@ -99,37 +117,58 @@ let
 
   segments = import ../lib/segments.nix {
     inherit system tools;
-    # Quick to build and, under software emulation, quick to boot.
-    compression = "-comp zstd -Xcompression-level 3";
+    compression = "-comp zstd -Xcompression-level ${toString compressionLevel}";
   };
-  segment =
-    name:
+  cut =
+    fetched: name:
     segments.cut {
-      inherit name;
+      inherit name fetched;
       tree = layers.${name};
     };
-in
-import ../lib/image.nix { inherit system tools; } {
-  inherit name kernelParams;
-  kernel = "${kernel}/vmlinuz";
-  initrds = [
-    {
-      name = "initrd-00-stage-1";
-      pieces = [
-        (segments.archive {
-          name = "stage-1";
-          tree = "${kernel}/initrd";
-        })
+  stageOne = segments.archive {
+    name = "stage-1";
+    tree = "${kernel}/initrd";
+  };
+  # 90-settings is what an operator changes most.
+  others = filter (name: name != chosen.fetching && name != "90-settings") (attrNames layers);
+  loaders = {
+    ipxe = {
+      initrds = [
+        {
+          name = "initrd-00-stage-1";
+          pieces = [ stageOne ];
+        }
+        {
+          name = "initrd-10-system";
+          pieces = map (cut false) ([ chosen.fetching ] ++ others);
+        }
+        {
+          name = "initrd-90-settings";
+          pieces = [ (cut false "90-settings") ];
+        }
       ];
-    }
-    {
-      name = "initrd-10-system";
-      pieces = map segment (filter (name: name != "90-settings") (attrNames layers));
-    }
-    # By itself: what an operator changes most.
-    {
-      name = "initrd-90-settings";
-      pieces = [ (segment "90-settings") ];
-    }
-  ];
-}
+    };
+    stage-1 = {
+      initrds = [
+        {
+          name = "initrd-00-stage-1";
+          pieces = [
+            stageOne
+            (cut false chosen.fetching)
+          ];
+        }
+      ];
+      segments = map (name: {
+        name = "${name}.squashfs";
+        file = cut true name;
+      }) (others ++ [ "90-settings" ]);
+    };
+  };
+in
+import ../lib/image.nix { inherit system tools; } (
+  {
+    inherit name kernelParams;
+    kernel = "${kernel}/vmlinuz";
+  }
+  // loaders.${loader} or (throw "loader is '${loader}': say stage-1 or ipxe.")
+)

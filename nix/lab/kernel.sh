@@ -3,7 +3,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# Sourced by unpack.sh. Environment: modules (in load order), init (stage 1). Output: vmlinuz, and initrd/ for the first archive.
+# Sourced by unpack.sh. Environment: modules (in load order), init (stage 1), fetch, udhcpc, curl (scripts). Output: vmlinuz, and initrd/ for the first archive.
 set -- "$unpacked"/boot/vmlinuz-*
 [ $# = 1 ] || { echo "the packages hold $# kernels; the image takes one" >&2; exit 1; }
 mkdir -p "$out/initrd/modules" "$out/initrd/bin"
@@ -21,4 +21,7 @@ done
 cp "$busybox" "$out/initrd/bin/busybox"
 ln -s busybox "$out/initrd/bin/sh"
 cp "$init" "$out/initrd/init"
-chmod 755 "$out/initrd/init"
+cp "$udhcpc" "$out/initrd/udhcpc"
+cp "$curl" "$out/initrd/bin/curl"
+cp "$fetch" "$out/initrd/fetch-segments"
+chmod 755 "$out/initrd/init" "$out/initrd/udhcpc" "$out/initrd/bin/curl"

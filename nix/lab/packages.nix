@@ -24,8 +24,17 @@
 
   kernel = "linux-image-[0-9].*";
 
+  # With what it needs: iPXE loads this one in any case, and stage 1 fetches the others with it.
+  fetching = "05-curl";
+
   groups = {
-    "20-ssh" = [ "openssh-.*" "curl" ];
+    "05-curl" = [
+      "curl" "libcurl4" "libc6" "zlib1g" "libnghttp2-14" "libidn2-0" "librtmp1" "libssh2-1.*" "libpsl5.*" "libssl3.*" "libgssapi-krb5-2"
+      "libk5crypto3" "libkrb5-3" "libkrb5support0" "libcom-err2" "libkeyutils1" "libldap.*" "libsasl2-2" "libbrotli1" "libzstd1"
+      "libunistring.*" "libgnutls30.*" "libhogweed6.*" "libnettle8.*" "libgmp10" "libp11-kit0" "libtasn1-6" "libffi8" "libnghttp3-.*"
+      "libngtcp2-.*"
+    ];
+    "20-ssh" = [ "openssh-.*" ];
     "30-nix" = [ "nix-bin" "libboost-.*" "libsodium.*" "libcpuid.*" "libseccomp.*" "libgc1" ];
   };
 

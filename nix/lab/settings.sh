@@ -3,12 +3,16 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# Sourced by unpack.sh. Environment: rootfs, phoneHome, authorizedKeys (lines). Output: the uppermost layer.
+# Sourced by unpack.sh. Environment: rootfs, phoneHome, factsCommand, buildCommand, adminKeys and buildKeys (lines). Output: the uppermost layer.
 cp -r "$rootfs" "$out"
 chmod -R u+w "$out"
 cp "$phoneHome" "$out/etc/nixmetal/phone-home"
-printf '%s\n' "$authorizedKeys" >"$out/etc/nixmetal/authorized_keys"
-chmod 755 "$out"/etc/nixmetal/start "$out"/etc/nixmetal/announce "$out"/etc/nixmetal/udhcpc "$out"/etc/nixmetal/phone-home
+cp "$factsCommand" "$out/etc/nixmetal/facts"
+cp "$buildCommand" "$out/etc/nixmetal/build-command"
+chmod 755 "$out"/etc/nixmetal/*
+mkdir "$out/etc/nixmetal/authorized_keys"
+printf '%s\n' "$adminKeys" >"$out/etc/nixmetal/authorized_keys/root"
+printf '%s\n' "$buildKeys" >"$out/etc/nixmetal/authorized_keys/build"
 
 cd "$out"
 mkdir -p dev home nix proc root run sys tmp usr/bin usr/sbin var/log

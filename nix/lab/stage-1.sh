@@ -3,7 +3,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# Stage 1 of the lab image: loads the modules, lays the segments over one another and goes on in them.
+# Stage 1 of the lab image: loads the modules, fetches the segments that iPXE did not load, lays all over one another and goes on in them.
 set -eu
 
 busybox=/bin/busybox
@@ -19,13 +19,31 @@ done
 
 # Higher numbers lie above lower ones; overlayfs wants the uppermost first.
 layers=
-for segment in /segments/*.squashfs; do
-  layer=${segment##*/}
-  layer=/layers/${layer%.squashfs}
-  $busybox mkdir "$layer"
-  $busybox mount -t squashfs -o ro,loop "$segment" "$layer"
-  layers=$layer${layers:+:$layers}
-done
+mount_segments() {
+  for segment in /segments/*.squashfs; do
+    layer=${segment##*/}
+    layer=/layers/${layer%.squashfs}
+    [ ! -d "$layer" ] || continue
+    $busybox mkdir "$layer"
+    $busybox mount -t squashfs -o ro,loop "$segment" "$layer"
+    layers=$layer${layers:+:$layers}
+  done
+}
+
+start_over() {
+  echo "stage 1: $*; starting over in 5 seconds"
+  $busybox sleep 5
+  $busybox reboot -f
+}
+
+# The segments that iPXE has loaded come first: one of them holds curl.
+mount_segments
+if [ -e /etc/nixmetal/segments ]; then
+  $busybox ip link set lo up
+  $busybox udhcpc -i eth0 -n -q -S -t 60 -T 1 -A 1 -s /udhcpc || start_over "no DHCP lease for eth0"
+  $busybox sh /fetch-segments || start_over "the segments are not here"
+  mount_segments
+fi
 echo "stage 1: layers $layers"
 
 $busybox mount -t tmpfs -o mode=0755 tmpfs /upper

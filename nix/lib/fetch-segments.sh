@@ -9,7 +9,8 @@
 # is not the named one is fetched once more and then refused.
 #
 # Where from: nixmetal.blobs=URL of the kernel command line (a release), the file URL/SHA256; else nixmetal.script=URL (the plain
-# netboot.ipxe of an image directory, which tells where it was itself loaded from), the file NAME beside it.
+# netboot.ipxe of an image directory, which tells where it was itself loaded from), the file NAME beside it. What iPXE has put into the
+# directory already is verified and not fetched.
 #
 # Environment, all optional:
 #   NIXMETAL_SEGMENTS            the list, lines "NAME SIZE SHA256" in mount order (default /etc/nixmetal/segments)
@@ -135,8 +136,16 @@ connect() {
   done
 }
 
+# is_here NAME SIZE SHA256: loaded by iPXE, or fetched before
+is_here() {
+  [ -e "$directory/$1" ] || return 1
+  is_right "$directory/$1" "$2" "$3" || { say "$1 is here already, but has $seen"; return 1; }
+  say "$1: is here already, verified"
+}
+
 # fetch NAME SIZE SHA256
 fetch() {
+  find_source
   url=$(url_of "$1" "$3")
   part=$directory/$1.part
   for try in first second; do
@@ -155,9 +164,8 @@ deadline=$(($(uptime_seconds) + seconds))
 seen=
 complaint=
 check_list
-find_source
 mkdir -p "$directory"
-say "$count segments from ${blobs:-${beside%/*}}"
 while read -r name size digest; do
-  { [ -e "$directory/$name" ] && is_right "$directory/$name" "$size" "$digest"; } || fetch "$name" "$size" "$digest"
+  is_here "$name" "$size" "$digest" || fetch "$name" "$size" "$digest"
 done <"$list"
+say "all $count segments are here and verified"

@@ -35,11 +35,11 @@ segment_list() {
   done
 }
 
-# list_segments: the list becomes the last piece of the first initrd
+# list_segments: the list becomes the last piece of the first initrd, with the directory that the segments come into
 list_segments() {
-  mkdir -p list/etc/nixmetal
+  mkdir -p list/etc/nixmetal list/segments
   segment_list >list/etc/nixmetal/segments
-  (cd list && find . -exec touch -d '1970-01-01 00:00:01' {} + && printf '%s\n' etc etc/nixmetal etc/nixmetal/segments |
+  (cd list && find . -exec touch -d '1970-01-01 00:00:01' {} + && printf '%s\n' etc etc/nixmetal etc/nixmetal/segments segments |
     "$cpio" --quiet --create --format=newc --reproducible --owner=0:0) >segments.cpio
   rest=
   case $initrds in *"

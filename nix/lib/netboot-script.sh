@@ -9,18 +9,28 @@
 # Under BIOS iPXE hands all initrds over by itself. Under EFI the kernel asks for them by name: one `initrd=NAME` for each, in order
 # (and a kernel that takes them through LoadFile2 ignores the words). ${cmdline} lets a chaining script add parameters.
 
+# Segments are fetched by stage 1 from beside this script. An iPXE older than March 2024 does not know where that is; it loads them itself,
+# as files of an initrd that it makes of them (under EFI since May 2021).
+
+# load_segments: what such an iPXE does
+load_segments() {
+  # shellcheck disable=SC2016 # ${cwuri} is iPXE's
+  printf 'isset ${cwuri} && goto boot ||\n'
+  printf '%s\n' "$segments" | while read -r name _; do printf 'initrd %s /segments/%s\n' "$name" "$name"; done
+  printf ':boot\n'
+}
+
 write_netboot_script() {
   printf '#!ipxe\n\n'
-  # Where this script came from, for the segments are beside it. An old iPXE (Debian 12's) does not know; then it is DHCP's file.
   # shellcheck disable=SC2016 # ${...} is iPXE's
-  [ -z "$segments" ] || printf 'isset ${cwuri} && set script ${cwuri} || set script ${filename}\n'
+  [ -z "$segments" ] || printf 'isset ${cwuri} && set segments nixmetal.script=${cwuri} ||\n'
   printf 'kernel kernel'
   printf '%s\n' "$initrds" | while read -r name _; do printf ' initrd=%s' "$name"; done
-  # A release names their blobs instead (nixmetal.blobs).
-  # shellcheck disable=SC2016 # ${script} is iPXE's
-  [ -z "$segments" ] || printf ' nixmetal.script=${script}'
+  # shellcheck disable=SC2016 # ${segments} is iPXE's
+  [ -z "$segments" ] || printf ' ${segments}'
   # shellcheck disable=SC2016 # ${cmdline} is iPXE's
   printf ' %s nixmetal.image=%s ${cmdline}\n' "$kernelParams" "$image_id"
   printf '%s\n' "$initrds" | while read -r name _; do printf 'initrd %s\n' "$name"; done
+  [ -z "$segments" ] || load_segments
   printf 'boot\n'
 }

@@ -151,19 +151,21 @@ class Lab:
     # -- hosts -----------------------------------------------------------------------------------
 
     def ssh(self, number: int, command: str, text: str = "", check: bool = True) -> subprocess.CompletedProcess[str]:
-        keys = self.directory / "ssh"
-        options = [
-            "-F",
-            "none",
-            "-i",
-            str(keys / "id_ed25519"),
-            "-o",
-            "IdentitiesOnly=yes",
-            "-o",
-            "StrictHostKeyChecking=yes",
-        ]
-        options += ["-o", f"UserKnownHostsFile={keys / 'known_hosts'}", "-o", "GlobalKnownHostsFile=/dev/null"]
-        whole = ["ssh", *options, f"root@{self.address(number)}", command]
+        known = self.directory / "ssh/known_hosts"
+        return self._ssh("id_ed25519", f"root@{self.address(number)}", known, command, text, check)
+
+    def login(self, key: str, user: str, host_key: str, command: str) -> subprocess.CompletedProcess[str]:
+        """To a builder, with one of the lab's keys."""
+        known = self.directory / f"ssh/known_{key}"
+        known.write_text(f"{user.partition('@')[2]} {host_key}\n", encoding="utf-8")
+        return self._ssh(key, user, known, command, "", check=False)
+
+    def _ssh(
+        self, key: str, user: str, known: Path, command: str, text: str, check: bool
+    ) -> subprocess.CompletedProcess[str]:
+        options = ["-F", "none", "-i", str(self.directory / "ssh" / key), "-o", "IdentitiesOnly=yes"]
+        options += ["-o", "StrictHostKeyChecking=yes", "-o", f"UserKnownHostsFile={known}"]
+        whole = ["ssh", *options, "-o", "GlobalKnownHostsFile=/dev/null", user, command]
         return subprocess.run(whole, check=check, input=text, capture_output=True, text=True)
 
     def build_host(self, command: str, text: str = "", check: bool = True) -> subprocess.CompletedProcess[str]:

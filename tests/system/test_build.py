@@ -44,8 +44,10 @@ def test_the_release_names_blobs_that_are_what_their_names_say(lab: Lab, built: 
     manifest = json.loads(lab.web_host(f"cat {CHANNEL}/manifest.json").stdout)
     script = lab.web_host(f"cat {CHANNEL}/netboot.ipxe").stdout
     assert f"nixmetal.image={manifest['image_id']}" in script
+    assert f"nixmetal.blobs={lab.web}/blobs/sha256 " in script
     for file in manifest["files"]:
-        assert file["sha256"] in script
+        # The segments are left to stage 1, whose first initrd names them.
+        assert (file["sha256"] in script) == (file["role"] != "segment")
         summed = lab.web_host(f"sha256sum /srv/netboot/blobs/sha256/{file['sha256']}").stdout
         assert summed.split()[0] == file["sha256"]
 
@@ -105,7 +107,7 @@ def bad_image(lab: Lab, image: str, name: str, edit: str) -> str:
 @pytest.mark.parametrize(
     ("name", "edit", "words"),
     [
-        ("wrong-digest", "echo one more line >>initrd-90-settings", ["initrd-90-settings"]),
+        ("wrong-digest", "echo one more line >>90-settings.squashfs", ["90-settings.squashfs"]),
         ("same-size", "printf X | dd of=kernel bs=1 seek=1000 conv=notrunc status=none", ["kernel"]),
         ("no-manifest", "rm manifest.json", ["manifest.json", "lab-build"]),
         ("no-json", "echo '{' >manifest.json", ["lab-build", "manifest is not JSON"]),

@@ -83,11 +83,17 @@ def test_the_console_shows_the_boot_by_digest(lab: Lab, machines: Machines) -> N
     for machine in machines:
         console = lab.console(machine["builder_id"])
         begin = console.index(f"{lab.web}/lab-x86_64-linux/netboot.ipxe... ok")
-        for file in manifest["files"]:
+        loaded = [file for file in manifest["files"] if file["role"] != "segment"]
+        for file in loaded:
             begin = console.index(f"/blobs/sha256/{file['sha256']}", begin)
         command_line = console.index("Kernel command line:", begin)
         assert f"nixmetal.image={manifest['image_id']}" in console[command_line:].splitlines()[0]
         assert machine["builder_image_id"] == manifest["image_id"]
+        # Stage 1 fetches the rest itself.
+        fetched = manifest["files"][len(loaded) :]
+        assert fetched
+        for file in fetched:
+            assert f"fetch-segments: {file['name']}: {file['size']} bytes, verified" in console[command_line:]
 
 
 def test_the_web_server_saw_the_machines_fetch_them(lab: Lab, machines: Machines) -> None:
@@ -139,6 +145,20 @@ def test_an_administrator_logs_in_by_the_published_host_key(lab: Lab, machines: 
     # A connection that is open already would not be checked again.
     anew = {"builder_known_hosts_line": f"* {STRANGERS_KEY}", "ansible_ssh_args": "-o ControlPath=none"}
     lab.adhoc("builders", "raw", "true", **anew).refused("ost key verification failed")
+
+
+def test_a_key_may_read_facts_and_another_build_and_neither_does_more(lab: Lab, handed_over: Machines) -> None:
+    machine = handed_over[0]
+    login = f"build@{machine['builder_address']}"
+    told = lab.login("facts_ed25519", login, machine["builder_host_key"], "nix-store --delete /nix/store")
+    assert json.loads(told.stdout) == {
+        "boot_id": machine["builder_boot_id"],
+        "image_id": machine["builder_image_id"],
+        "jobs": 0,
+    }
+    refused = lab.login("id_ed25519", login, machine["builder_host_key"], "cat /etc/passwd")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "builds for Nix and does nothing else" in refused.stderr
 
 
 @pytest.fixture

@@ -126,6 +126,19 @@ def test_a_release_is_fetched_by_digest(web: Web, tmp_path: Path, shell: str) ->
     assert web.asked == []
 
 
+def test_what_ipxe_has_loaded_is_verified_and_not_fetched(web: Web, tmp_path: Path) -> None:
+    (tmp_path / "segments").mkdir()
+    for name, content in SEGMENTS.items():
+        (tmp_path / "segments" / name).write_bytes(content)
+    assert fetch(web, tmp_path, words="quiet").returncode == 0
+    name, content = next(iter(SEGMENTS.items()))
+    (tmp_path / "segments" / name).write_bytes(content[:-1])
+    done = fetch(web, tmp_path, words="quiet")
+    assert done.returncode == 1
+    assert f"{name} is here already, but has 199999 bytes instead of 200000" in done.stdout
+    assert "it is not known where the segments are" in done.stderr
+
+
 def test_a_copied_directory_is_fetched_by_name(web: Web, tmp_path: Path) -> None:
     web.files = {f"/images/one/{name}": content for name, content in SEGMENTS.items()}
     done = fetch(web, tmp_path, words=f"nixmetal.script={web.url}/images/one/netboot.ipxe")

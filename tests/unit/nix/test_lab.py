@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,14 +45,29 @@ def test_each_group_is_cut_by_itself_and_keys_change_one(real_nix: RealNix, pack
 
     one = requisites(evaluate(real_nix, packages))
     two = requisites(evaluate(real_nix, packages, authorizedKeys=["ssh-ed25519 BBBB"]))
-    assert {"segment-10-libraries.drv", "segment-20-ssh.drv", "segment-30-nix.drv", "segment-90-settings.drv"} <= set(
-        one
-    )
+    groups = ("05-curl", "10-libraries", "20-ssh", "30-nix", "90-settings")
+    assert {f"segment-{group}.drv" for group in groups} <= set(one)
     assert sorted(name for name in one if one[name] != two[name]) == [
         "lab-image.drv",
         "segment-90-settings.drv",
         "settings.drv",
     ]
+
+
+def test_ipxe_loads_them_all_or_stage_1_fetches_them(real_nix: RealNix, packages: Path) -> None:
+    def segments(**args: object) -> list[str]:
+        derivation = Path(evaluate(real_nix, packages, **args)).read_text(encoding="utf-8")
+        return re.findall(r"(\d\d-[a-z-]+\.squashfs) ", derivation.partition('("segments",')[2].partition(")")[0])
+
+    assert segments() == [
+        "10-libraries.squashfs",
+        "20-ssh.squashfs",
+        "30-nix.squashfs",
+        "90-settings.squashfs",
+    ]
+    assert segments(loader="ipxe") == []
+    with pytest.raises(NixError, match="loader is 'grub': say stage-1 or ipxe"):
+        segments(loader="grub")
 
 
 def test_what_is_missing_is_named(real_nix: RealNix, packages: Path, tmp_path: Path) -> None:
