@@ -142,7 +142,7 @@ def _told(verdict: Verdict) -> dict[str, Any]:
 def _text(done: Pruning, *, everything: bool) -> str:
     """The store in a few lines, before and after."""
     verdicts = done.verdicts if everything else done.kept
-    releases = [f"{verdict.channel} {verdict.release_id} {verdict.image_id}" for verdict in verdicts]
+    releases = [{"channel": verdict.channel, **done.descriptions[verdict.release_id]} for verdict in verdicts]
     rubbish = {"blobs": len(done.rubbish.blobs), "bytes": sum(done.rubbish.blobs.values())}
     told = {"releases": releases, "unneeded": rubbish if everything else {"blobs": 0, "bytes": 0}}
     return json.dumps({**told, "staged": done.rubbish.staged if everything else []}, indent=2) + "\n"

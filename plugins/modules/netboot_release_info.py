@@ -52,11 +52,13 @@ channels:
   description:
     - Each channel with its active release, the release before it, all its releases in the store (newest first, with their files)
       and its history (oldest first).
+    - C(problem) says what is wrong with a channel's link, and is null for all others.
   returned: success
   type: list
   elements: dict
   sample:
     - channel: hydra-x86_64-linux
+      problem: null
       release_id: 5f0c1b0a3d9e47c2b1c8a6f0d2e4b7a9
       image_id: 3vlh8xfcb0ml5ixd3aqa35vdb2xv8ch0-netboot
       url: https://netboot.example.org/hydra-x86_64-linux/netboot.ipxe

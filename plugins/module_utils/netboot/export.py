@@ -60,17 +60,24 @@ def _texts(release: Release) -> dict[str, bytes]:
 
 
 def _plain_script(release: Release) -> bytes:
-    """As the image's own script, with the whole command line."""
-    initrds = "".join(f"initrd --name {file.name} {file.name}\n" for file in release.manifest.of_role("initrd"))
-    kernel = release.manifest.kernel.name
+    """As the image's own script, with the whole command line but for the address of the blobs: the segments are beside it.
+
+    An iPXE before March 2024 does not know where it got the script from and loads them itself, as stage 1 expects them.
+    """
+    manifest = release.manifest
+    initrds = "".join(f"initrd --name {file.name} {file.name}\n" for file in manifest.of_role("initrd"))
+    segments = "".join(f"initrd {file.name} /segments/{file.name}\n" for file in manifest.of_role("segment"))
+    words = [word for word in release.command_line.split(" ") if not word.startswith("nixmetal.blobs=")]
+    begin = "isset ${cwuri} && set segments nixmetal.script=${cwuri} ||\n" if segments else ""
+    line = " ".join(["${segments}", *words] if segments else words)
+    load = f"isset ${{cwuri}} && goto boot ||\n{segments}:boot\n" if segments else ""
     if not release.command_line:
         raise NetbootError(
             f"the script of the release {release.release_id} names no kernel in a form that is known here: publish the image "
             "again with this version, and export that release; nothing was written."
         )
-    return f"#!ipxe\n\nkernel --name kernel {kernel} {release.command_line} ${{cmdline}}\n{initrds}boot\n".encode(
-        "ascii"
-    )
+    kernel = f"kernel --name kernel {manifest.kernel.name} {line} ${{cmdline}}\n"
+    return f"#!ipxe\n\n{begin}{kernel}{initrds}{load}boot\n".encode("ascii")
 
 
 def _refuse_another(dest: str, release: Release, files: dict[str, bytes]) -> None:

@@ -6,13 +6,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pwd
 import socket
 from typing import Any
 
-from ansible_collections.nixmetal.builders.plugins.module_utils.atomic_file import append_line, make_directories
+from ansible_collections.nixmetal.builders.plugins.module_utils.atomic_file import (
+    append_line,
+    make_directories,
+    write_atomic,
+)
 from ansible_collections.nixmetal.builders.plugins.module_utils.timestamps import parse, stamp
 
 
@@ -31,11 +36,37 @@ def read_history(root: str, channel: str) -> list[dict[str, Any]]:
     return [entry for entry in map(_entry, lines) if entry is not None]
 
 
-def record(root: str, channel: str, entry: dict[str, Any], when: float, by: str | None = None) -> None:
-    """Add an entry, flushed."""
+def intend(root: str, scratch: str, channel: str, entry: dict[str, Any]) -> None:
+    """Note what is about to be done, so that a writer that dies right after turning the link is told for what it was."""
+    path = _intention_path(root, channel)
+    make_directories(os.path.dirname(path), 0o700)
+    write_atomic(path, json.dumps(entry, sort_keys=True).encode("ascii"), 0o600, scratch=scratch)
+
+
+def intention(root: str, channel: str) -> dict[str, Any]:
+    """What was noted last and not yet forgotten."""
+    try:
+        with open(_intention_path(root, channel), "rb") as stream:
+            return _entry(stream.read()) or {}
+    except FileNotFoundError:
+        return {}
+
+
+def forget_intention(root: str, channel: str) -> None:
+    """It is in the history now."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(_intention_path(root, channel))
+
+
+def _intention_path(root: str, channel: str) -> str:
+    return os.path.join(root, ".state", "turning", channel + ".json")
+
+
+def record(root: str, channel: str, entry: dict[str, Any], when: float) -> None:
+    """Add an entry, flushed. Who did it is the entry's own "by", or else whoever runs this."""
     path = history_path(root, channel)
     make_directories(os.path.dirname(path), 0o700)
-    line = json.dumps({"at": stamp(when), **entry, "by": by or operator()}, sort_keys=True)
+    line = json.dumps({"by": operator(), **entry, "at": stamp(when)}, sort_keys=True)
     append_line(path, line.encode("ascii"), 0o600)
 
 

@@ -14,6 +14,7 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.verified_blobs i
 
 from .channels import active_release
 from .difference import bytes_added, describe
+from .errors import NetbootError
 from .history import last_turns, read_history, release_before
 from .names import CHANNEL, DIGEST, RESERVED_CHANNELS
 from .releases import command_line_of, read_manifest_of, release_channels, release_ids
@@ -38,7 +39,7 @@ def channel_names(root: str) -> list[str]:
 def inspect_channel(root: str, channel: str) -> dict[str, Any]:
     """A channel with its releases, newest first, and its history, oldest first."""
     history = read_history(root, channel)
-    active = active_release(root, channel)
+    active, problem = _active_or_problem(root, channel)
     turns = last_turns(history)
     releases = [inspect_release(root, channel, release_id) for release_id in release_ids(root, channel)]
     releases.sort(key=lambda release: turns.get(release["release_id"], -1), reverse=True)
@@ -47,6 +48,7 @@ def inspect_channel(root: str, channel: str) -> dict[str, Any]:
     return {
         "channel": channel,
         "release_id": active,
+        "problem": problem,
         "image_id": now_active["image_id"] if now_active else None,
         "url": now_active["url"] if now_active else None,
         "activated_at": last.get("at"),
@@ -55,6 +57,14 @@ def inspect_channel(root: str, channel: str) -> dict[str, Any]:
         "releases": releases,
         "history": history,
     }
+
+
+def _active_or_problem(root: str, channel: str) -> tuple[str | None, str | None]:
+    """The active release, or what is wrong with the link. One damaged channel must not hide the others."""
+    try:
+        return active_release(root, channel), None
+    except NetbootError as error:
+        return None, str(error)
 
 
 def inspect_release(root: str, channel: str, release_id: str) -> dict[str, Any]:

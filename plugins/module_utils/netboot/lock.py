@@ -17,21 +17,29 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
+import json
 import os
+import re
 import secrets
 import socket
 import time
 from collections.abc import Iterator
 from typing import Any
 
-from ansible_collections.nixmetal.builders.plugins.module_utils.atomic_file import make_directories
-from ansible_collections.nixmetal.builders.plugins.module_utils.claim import place_claim, read_claim, withdraw_claim
+from ansible_collections.nixmetal.builders.plugins.module_utils.atomic_file import (
+    make_directories,
+    sync_directory,
+    write_new,
+)
+from ansible_collections.nixmetal.builders.plugins.module_utils.claim import read_claim
 from ansible_collections.nixmetal.builders.plugins.module_utils.timestamps import parse, stamp
 
 from .errors import NetbootError
 from .history import operator
 
 PAUSE = 0.1
+LOCK_ID = re.compile(r"[0-9a-f]{8}")
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
@@ -57,6 +65,11 @@ def owner_path(root: str) -> str:
     return os.path.join(root, ".state", "lock.owner")
 
 
+def removal_path(root: str, lock_id: object) -> str:
+    """What is there while somebody takes that claim away."""
+    return f"{owner_path(root)}.removed-{hashlib.sha256(str(lock_id).encode()).hexdigest()[:16]}"
+
+
 def read_owner(root: str) -> dict[str, Any] | None:
     """Who holds the lock; None when nobody does."""
     return read_claim(owner_path(root))
@@ -78,7 +91,9 @@ def store_lock(root: str, purpose: str, timeout: float, break_id: str | None = N
         try:
             yield lock
         finally:
-            withdraw_claim(owner_path(root), lock.lock_id)
+            # Whoever broke the lock took the draft too; then there is nothing to give up.
+            with contextlib.suppress(FileNotFoundError):
+                _remove_claim(root, lock.lock_id, lock.lock_id)
     finally:
         os.close(descriptor)
 
@@ -112,27 +127,47 @@ def _wait_for_flock(descriptor: int, root: str, deadline: float, timeout: float)
 def _claim(root: str, purpose: str, deadline: float, timeout: float, break_id: str | None) -> str:
     """Become the owner; what is certainly stale, or is to be broken, is taken away first."""
     lock_id = secrets.token_hex(4)
-    claim = _claim_of(lock_id, purpose)
-    while not place_claim(owner_path(root), claim):
+    # It is linked to its places whole, and stays until the claim goes: on a full file system there is room for no other then.
+    write_new(_draft(root, lock_id), _claim_text(lock_id, purpose), 0o600)
+    try:
+        _take(root, lock_id, deadline, timeout, break_id)
+    except BaseException:
+        os.unlink(_draft(root, lock_id))
+        raise
+    return lock_id
+
+
+def _take(root: str, lock_id: str, deadline: float, timeout: float, break_id: str | None) -> None:
+    while not _link(root, lock_id, owner_path(root)):
         owner = read_owner(root)
         if owner is None:
             continue
-        if owner.get("boot_id") == _boot_id() or (break_id is not None and owner.get("lock_id") == break_id):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(owner_path(root))
+        stale = owner.get("boot_id") == _boot_id() or (break_id is not None and owner.get("lock_id") == break_id)
+        if stale and _remove_claim(root, owner.get("lock_id"), lock_id):
             continue
         if time.monotonic() >= deadline:
             raise NetbootError(
                 f"the store {root} is locked from another machine, after waiting {timeout:g} s: "
                 f"{describe_owner(owner, time.time())}. If that run still goes on, wait for its end. If it was cut off "
-                f"(its machine restarted, for example), break its lock: break_lock: {owner.get('lock_id')}. Nothing was changed."
+                f"(its machine restarted, for example), break its lock: break_lock: {owner.get('lock_id')}. "
+                f"{_removal_words(root, owner)}Nothing was changed."
             )
         time.sleep(PAUSE)
-    return lock_id
 
 
-def _claim_of(lock_id: str, purpose: str) -> dict[str, Any]:
-    return {
+def _removal_words(root: str, owner: dict[str, Any]) -> str:
+    """What is to be done about a machine that was cut off while it took the claim away."""
+    path = removal_path(root, owner.get("lock_id"))
+    remover = read_claim(path)
+    if remover is None:
+        return ""
+    return (
+        f"Another run is breaking it ({describe_owner(remover, time.time())}); if that was cut off too, remove {path}. "
+    )
+
+
+def _claim_text(lock_id: str, purpose: str) -> bytes:
+    owner = {
         "lock_id": lock_id,
         "by": operator(),
         "host": socket.gethostname(),
@@ -141,6 +176,46 @@ def _claim_of(lock_id: str, purpose: str) -> dict[str, Any]:
         "purpose": purpose,
         "since": stamp(time.time()),
     }
+    return json.dumps(owner, sort_keys=True).encode("ascii") + b"\n"
+
+
+def _draft(root: str, lock_id: object) -> str:
+    """The file that a claim is a link to."""
+    return f"{owner_path(root)}.{lock_id}"
+
+
+def _link(root: str, lock_id: str, path: str) -> bool:
+    """Put the claim in place, unless there is one."""
+    try:
+        os.link(_draft(root, lock_id), path)
+    except FileExistsError:
+        return False
+    sync_directory(os.path.dirname(path))
+    return True
+
+
+def _remove_claim(root: str, owner_id: object, lock_id: str) -> bool:
+    """Take away the claim of that id, if it still is there; False when somebody else is about to.
+
+    Two that break the same claim, or one that breaks it while its owner gives it up, would each see it and then take away
+    whatever is there, perhaps the claim that came after it. So whoever takes it away first gets the right to, which is a
+    file named after that claim alone.
+    """
+    right = removal_path(root, owner_id)
+    if not _link(root, lock_id, right):
+        remover = read_claim(right)
+        # Its writer died in here: nobody else of this system can be, for we have the flock.
+        if remover is not None and remover.get("boot_id") == _boot_id():
+            os.unlink(right)
+        return False
+    owner = read_owner(root)
+    if owner is not None and owner.get("lock_id") == owner_id:
+        os.unlink(owner_path(root))
+    if LOCK_ID.fullmatch(str(owner_id)):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(_draft(root, owner_id))
+    os.unlink(right)
+    return True
 
 
 def _boot_id() -> str:

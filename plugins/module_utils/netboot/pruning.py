@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.atomic_file import sync_directory
 from ansible_collections.nixmetal.builders.plugins.module_utils.verified_blobs import blob_path
@@ -20,7 +20,7 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.verified_blobs i
 from .errors import NetbootError
 from .lock import StoreLock, store_lock
 from .prune import Policy, Verdict, judge
-from .releases import release_path
+from .releases import description, release_path
 from .store_errors import explained
 from .sweep import Rubbish, find_rubbish, remove_blob, remove_staged
 from .switch import Writer, scratch_directory
@@ -31,6 +31,8 @@ class Pruning(NamedTuple):
 
     verdicts: list[Verdict]
     rubbish: Rubbish
+    # Each release by its id, as netboot_release shows it: image, kernel, command line, segments.
+    descriptions: dict[str, dict[str, Any]]
 
     @property
     def removed(self) -> list[Verdict]:
@@ -67,7 +69,8 @@ def prune(writer: Writer, rules: Policy, now: float | None = None) -> Pruning:
 
 def _plan(root: str, rules: Policy, now: float) -> Pruning:
     verdicts = judge(root, rules, now)
-    return Pruning(verdicts, find_rubbish(root, verdicts, rules, now))
+    rubbish = find_rubbish(root, verdicts, rules, now)
+    return Pruning(verdicts, rubbish, {v.release_id: description(root, v.channel, v.release_id) for v in verdicts})
 
 
 def _apply(root: str, lock: StoreLock, plan: Pruning) -> None:

@@ -21,6 +21,7 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.atomic_file impo
 )
 
 from .command_line import command_line
+from .difference import describe
 from .errors import NetbootError
 from .manifest import Manifest, canonical, check_manifest
 from .names import CHANNEL, RELEASE_ID, RESERVED_CHANNELS
@@ -121,6 +122,11 @@ def read_whole(root: str, channel: str, release_id: str) -> dict[str, Any] | Non
     folder = release_path(root, channel, release_id)
     contents = {name: _read(os.path.join(folder, name)) or b"" for name in (MANIFEST_NAME, SCRIPT_NAME)}
     return read_manifest_of(root, channel, release_id) if id_of(contents, release_id) == release_id else None
+
+
+def description(root: str, channel: str, release_id: str) -> dict[str, Any]:
+    """A release of the store in a few lines."""
+    return describe(release_id, read_manifest_of(root, channel, release_id), command_line_of(root, channel, release_id))
 
 
 def command_line_of(root: str, channel: str, release_id: str) -> str | None:

@@ -55,7 +55,7 @@ def _channel(told: Mapping[str, Any]) -> str:
     name = told["channel"]
     active = next((release for release in told["releases"] if release["release_id"] == told["release_id"]), None)
     facts = [
-        ("boots", f'<a href="../{_text(name)}/netboot.ipxe">{_text(told["url"])}</a>' if told["url"] else "nothing"),
+        ("boots", _boots(told)),
         ("image", _code(told["image_id"])),
         ("release", _code(told["release_id"])),
         ("since", f"{_text(told['activated_at'])} by {_text(told['activated_by'])}"),
@@ -69,6 +69,12 @@ def _channel(told: Mapping[str, Any]) -> str:
         f'<section id="{_text(name)}">\n<h2>{_text(name)}</h2>\n<dl>\n{listed}</dl>\n'
         f"{_files(active)}{_chart(told)}{_releases(told)}{_history(told)}</section>\n"
     )
+
+
+def _boots(told: Mapping[str, Any]) -> str:
+    if told["problem"]:
+        return f"<strong>nothing: {_text(told['problem'])}</strong>"
+    return f'<a href="../{_text(told["channel"])}/netboot.ipxe">{_text(told["url"])}</a>' if told["url"] else "nothing"
 
 
 def _changes(changes: Mapping[str, Any] | None) -> str:

@@ -17,14 +17,14 @@ from .blobs import check_blobs, refuse_missing
 from .channels import activate, active_release, link_age
 from .difference import describe
 from .errors import NetbootError
-from .history import read_history, record
+from .history import forget_intention, intend, intention, operator, read_history, record
 from .lock import StoreLock, store_lock
 from .manifest import ImageFile, Manifest
 from .publish import Choice, Target, image_of
 from .releases import (
     Release,
     Settings,
-    command_line_of,
+    description,
     is_written,
     load_release,
     read_manifest_of,
@@ -75,8 +75,10 @@ def switch(writer: Writer, channel: str, choose: Choice, replaces: str | None = 
         if not os.path.isdir(root):
             raise NetbootError(f"root: the directory {root} does not exist; role netboot_server makes it.")
         with store_lock(root, f"switch the channel {channel}", writer.lock_timeout, writer.break_lock) as lock:
+            late = _record_forgotten(root, channel)
             target = _target(root, channel, choose, replaces)
-            return _apply(writer, lock, target, _plan(root, channel, target, remember=True))
+            plan = _plan(root, channel, target, remember=True)
+            return _apply(writer, lock, target, plan._replace(changed=plan.changed or late))
     except OSError as error:
         raise NetbootError(explained(root, error)) from error
 
@@ -96,15 +98,11 @@ def _plan(root: str, channel: str, target: Target, remember: bool) -> Publicatio
     release = target.release
     previous = active_release(root, channel)
     missing = check_blobs(root, release.manifest, remember)
-    before = {} if previous is None else _description(root, channel, previous)
+    before = {} if previous is None else description(root, channel, previous)
     after = describe(release.release_id, release.document, release.command_line)
     done = previous == release.release_id and is_written(root, release) and _is_recorded(root, channel, previous)
     url = channel_url(release.settings.base_url, channel)
     return Publication(release, url, previous, before, after, missing, not done, target.action)
-
-
-def _description(root: str, channel: str, release_id: str) -> dict[str, Any]:
-    return describe(release_id, read_manifest_of(root, channel, release_id), command_line_of(root, channel, release_id))
 
 
 def _apply(writer: Writer, lock: StoreLock, target: Target, plan: Publication) -> Publication:
@@ -115,12 +113,13 @@ def _apply(writer: Writer, lock: StoreLock, target: Target, plan: Publication) -
     root, release, channel = writer.root, plan.release, plan.release.settings.channel
     with scratch_directory(root) as scratch:
         write_release(root, scratch, release)
-        if plan.previous_release_id is not None:
-            _record_forgotten(root, channel, plan.previous_release_id)
         if plan.previous_release_id != release.release_id:
+            entry = {**_entry(target, plan.previous_release_id), "by": writer.by or operator()}
+            intend(root, scratch, channel, entry)
             lock.confirm()
             activate(root, scratch, channel, release.release_id)
-            record(root, channel, _entry(target, plan.previous_release_id), time.time(), writer.by)
+            record(root, channel, entry, time.time())
+            forget_intention(root, channel)
     return plan
 
 
@@ -141,12 +140,18 @@ def _is_recorded(root: str, channel: str, release_id: str) -> bool:
     return bool(history) and history[-1].get("release_id") == release_id
 
 
-def _record_forgotten(root: str, channel: str, active: str) -> None:
-    """Record the active release when whoever made it active died before that; the link's age says when it was."""
-    if not _is_recorded(root, channel, active):
+def _record_forgotten(root: str, channel: str) -> bool:
+    """Record the active release when whoever made it active died before that: what it was going to do, and the link's age."""
+    active = active_release(root, channel)
+    if active is None or _is_recorded(root, channel, active):
+        return False
+    entry = intention(root, channel)
+    if entry.get("release_id") != active:
         document = read_manifest_of(root, channel, active) or {}
-        entry = {"action": "publish", "release_id": active, "image_id": document.get("image_id"), "recorded_late": True}
-        record(root, channel, entry, link_age(root, channel))
+        entry = {"action": "publish", "release_id": active, "image_id": document.get("image_id")}
+    record(root, channel, {**entry, "recorded_late": True}, link_age(root, channel))
+    forget_intention(root, channel)
+    return True
 
 
 @contextlib.contextmanager

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.publish import staged_manifest
+from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.publish import older, staged_manifest
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.releases import Settings
-from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.switch import publish
+from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.switch import Writer, publish, switch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 
 SETTINGS = Settings("lab", "http://web", "relative", ())
 STEPS = ("fsync", "rename", "symlink", "mkdir", "open", "write", "chmod", "rmdir", "unlink", "ftruncate")
+
+
+def go_back(store: Store) -> bool:
+    """One step back."""
+    root = str(store.root)
+    return switch(Writer(root, False, 30, by="ann@desk"), "lab", older(root, "lab", "previous")).changed
 
 
 def do(store: Store, image_id: str) -> bool:
@@ -103,6 +109,29 @@ def test_killed_at_every_step(store: Store, tmp_path: Path, before: str | None) 
         assert images == [image for image in (before, "two") if image]
     assert steps > 25
     assert outcomes == {before, "two"}
+
+
+def test_a_rollback_that_was_killed_at_any_step_is_told_as_a_rollback(store: Store, tmp_path: Path) -> None:
+    steps, late = 0, 0
+    while True:
+        steps += 1
+        fresh = type(store)(tmp_path / f"web{steps}")
+        for image_id in ("one", "two", "three"):
+            fresh.image(image_id)
+            do(fresh, image_id)
+        died = killed_before(steps, lambda: go_back(fresh))  # noqa: B023
+        if seen(fresh) == "two":
+            do(fresh, "two")
+            last = fresh.history("lab")[-1]
+            assert (last["action"], last["by"], last["image_id"]) == ("rollback", "ann@desk", "two")
+            assert len(fresh.history("lab")) == 4
+            late += last.get("recorded_late", False)
+            # As after a rollback that lived: the next step back goes past what it left.
+            go_back(fresh)
+            assert seen(fresh) == "one"
+        if not died:
+            break
+    assert late > 0
 
 
 def test_readers_beside_a_busy_writer(store: Store) -> None:

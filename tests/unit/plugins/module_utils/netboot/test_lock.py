@@ -135,3 +135,42 @@ def test_an_owner_that_cannot_be_read_stops_the_writer_until_it_is_broken(tmp_pa
     with pytest.raises(NetbootError, match="break_lock: unreadable"):
         take(tmp_path)
     assert take(tmp_path, break_id="unreadable")
+
+
+def test_two_machines_that_break_the_same_lock_do_not_both_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One is held up between seeing the stale claim and taking it away, while the other does all of it."""
+    lock_id = left_behind(tmp_path, monkeypatch)
+    place, real, words = lock_module.owner_path(str(tmp_path)), os.unlink, []
+
+    def held_up(path: str) -> None:
+        if path == place and not words:
+            with another_machine(monkeypatch, tmp_path), pytest.raises(NetbootError) as refused:
+                take(tmp_path, break_id=lock_id)
+            words.append(str(refused.value))
+        real(path)
+
+    monkeypatch.setattr(os, "unlink", held_up)
+    assert take(tmp_path, break_id=lock_id)
+    assert "Another run is breaking it (lock" in words[0]
+    assert os.listdir(tmp_path / ".state") == ["lock"]
+
+
+def test_a_writer_that_died_while_it_broke_a_lock_stops_nobody_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock_id = left_behind(tmp_path, monkeypatch)
+    pid = os.fork()
+    if pid == 0:
+        monkeypatch.setattr(os, "unlink", lambda _path: os.kill(os.getpid(), signal.SIGKILL))
+        take(tmp_path, break_id=lock_id)
+    os.waitpid(pid, 0)
+    assert Path(lock_module.removal_path(str(tmp_path), lock_id)).exists()
+    assert take(tmp_path, break_id=lock_id)
+    assert not Path(lock_module.removal_path(str(tmp_path), lock_id)).exists()
+
+
+def test_nothing_is_left_of_a_lock_that_was_given_up(tmp_path: Path) -> None:
+    take(tmp_path)
+    assert os.listdir(tmp_path / ".state") == ["lock"]

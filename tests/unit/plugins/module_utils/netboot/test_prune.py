@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from pathlib import Path
@@ -20,6 +21,7 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.publish 
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.releases import Settings
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.switch import Writer, publish
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.verify import verify
+from ansible_collections.nixmetal.builders.plugins.modules import netboot_prune
 
 if TYPE_CHECKING:
     from .conftest import Store
@@ -74,6 +76,16 @@ def test_check_mode_tells_the_same_and_removes_nothing(store: Store, four: list[
     planned = pruned(store, dry_run=True)
     assert sorted(store.root.rglob("*")) == before
     assert planned == pruned(store)
+
+
+def test_the_difference_shows_what_goes(store: Store, four: list[str]) -> None:
+    diff = netboot_prune.result(pruned(store, keep=3))["diff"]
+    before, after = (json.loads(diff[side])["releases"] for side in ("before", "after"))
+    gone = [release for release in before if release not in after]
+    assert [(release["channel"], release["image_id"]) for release in gone] == [("lab", "one")]
+    assert "nixmetal.image=one" in gone[0]["command_line"]
+    assert gone[0]["files"]["kernel"].startswith("kernel 13 ")
+    assert len(after) == 3
 
 
 def test_a_live_machines_image_stays_in_every_channel(store: Store, four: list[str]) -> None:

@@ -20,8 +20,11 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.export i
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.inspect import channel_names, inspect_channel
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.publish import staged_manifest
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.releases import Settings, load_release
+from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.status import Wanted, write_status
+from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.status_page import render_page
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.switch import publish
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.verify import verify
+from ansible_collections.nixmetal.builders.plugins.modules import netboot_release_info
 
 if TYPE_CHECKING:
     from .conftest import Store
@@ -85,6 +88,20 @@ def test_what_a_channel_is_told_to_be(store: Store) -> None:
     assert [entry["image_id"] for entry in told["history"]] == ["one", "two"]
 
 
+def test_a_link_out_of_its_channel_is_told_and_hides_no_other(store: Store) -> None:
+    published(store, "one"), published(store, "two", "canary")
+    (store.root / "lab").unlink()
+    (store.root / "lab").symlink_to(f"releases/canary/{'0' * 32}")
+    told = netboot_release_info.run({"root": str(store.root), "channel": None, "verify": True})
+    assert [channel["image_id"] for channel in told["channels"]] == ["two", None]
+    words = "is a link to releases/canary/0{32}, which is no release of the channel lab"
+    assert told["channels"][0]["problem"] is None
+    assert re.search(words, told["channels"][1]["problem"])
+    assert len(told["verification"]["problems"]) == 1
+    page = render_page(write_status(Wanted(str(store.root)), dry_run=False).document)
+    assert re.search(f"nothing: .*{words}", page)
+
+
 def test_an_exported_release_is_an_image_directory(store: Store, tmp_path: Path) -> None:
     release = load_release(str(store.root), "lab", published(store, "one"))
     dest = tmp_path / "stick" / "image"
@@ -102,8 +119,18 @@ def test_an_exported_release_is_an_image_directory(store: Store, tmp_path: Path)
     assert os.stat(dest / "kernel").st_nlink == 1
     assert json.loads((dest / "manifest.json").read_text()) == release.manifest.document
     script = (dest / "netboot.ipxe").read_text().splitlines()
-    assert script[2] == f"kernel --name kernel kernel {release.command_line} ${{cmdline}}"
-    assert script[3:] == ["initrd --name initrd-00 initrd-00", "boot"]
+    # As nix/lib/netboot-script.sh writes it, and not from the channel's web root: the segments lie beside the script.
+    assert "nixmetal.blobs=http://web/blobs/sha256" in release.command_line
+    line = release.command_line.replace("nixmetal.blobs=http://web/blobs/sha256 ", "")
+    assert script[2:] == [
+        "isset ${cwuri} && set segments nixmetal.script=${cwuri} ||",
+        f"kernel --name kernel kernel ${{segments}} {line} ${{cmdline}}",
+        "initrd --name initrd-00 initrd-00",
+        "isset ${cwuri} && goto boot ||",
+        "initrd segment-00 /segments/segment-00",
+        ":boot",
+        "boot",
+    ]
     assert export(str(store.root), release, str(dest), False).changed is False
     (dest / "kernel").write_bytes(b"kernel of two")
     with pytest.raises(NetbootError, match="is there already and is not the release"):
