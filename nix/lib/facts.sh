@@ -6,10 +6,12 @@
 # What an SSH key may read that may do nothing else: the forced command of the read-only facts key. Whatever was asked for, one line of
 # JSON is the answer:
 #
-#   {"boot_id": "86dd3787-...", "image_id": "yd7qgwq5...-lab-image", "jobs": 2}
+#   {"boot_id": "86dd3787-...", "image_id": "yd7qgwq5...-lab-image", "jobs": 2, "sessions": 3}
 #
 # boot_id is new at every boot. image_id is nixmetal.image= of the kernel command line. jobs is the number of builds that run now: of
-# Nix's build users, each of which serves one build at a time, those who have a process. What is not known is null, never a guess.
+# Nix's build users, each of which serves one build at a time, those who have a process. sessions is the number of connections that are
+# open to Nix from elsewhere: one of them may be copying what a build needs, or what it has made. What is not known is null, never a
+# guess; who may not see other users' processes knows of neither.
 #
 # Environment, all optional: NIXMETAL_PROC (instead of /proc), NIXMETAL_GROUP_FILE (instead of /etc/group), NIXMETAL_BUILD_GROUP
 # (default nixbld). sshd gives a client's variables to none of them, as long as AcceptEnv does not name them.
@@ -55,9 +57,12 @@ owner_of() {
   done <"$1"
 }
 
+# The first process is there on every machine: who does not see it sees no other user's.
+sees_processes() { [ -r "$proc/1/status" ]; }
+
 running_builds() {
   wanted=$(build_group_id)
-  [ -n "$wanted" ] || { printf null; return; }
+  { [ -n "$wanted" ] && sees_processes; } || { printf null; return; }
   builders=' '
   count=0
   set +f
@@ -71,5 +76,18 @@ running_builds() {
   printf '%d' "$count"
 }
 
-printf '{"boot_id": %s, "image_id": %s, "jobs": %s}\n' \
-  "$(json_name "$(cat "$proc/sys/kernel/random/boot_id")")" "$(image_id)" "$(running_builds)"
+# What ssh:// and ssh-ng:// start here. The words of a command line are separated by zero bytes, which `read` passes over.
+open_sessions() {
+  sees_processes || { printf null; return; }
+  count=0
+  set +f
+  for file in "$proc"/[0-9]*/cmdline; do
+    words=
+    { IFS= read -r words <"$file"; } 2>/dev/null || :
+    case $words in *nix-store--serve* | *nix-daemon--stdio*) count=$((count + 1)) ;; esac
+  done
+  printf '%d' "$count"
+}
+
+printf '{"boot_id": %s, "image_id": %s, "jobs": %s, "sessions": %s}\n' \
+  "$(json_name "$(cat "$proc/sys/kernel/random/boot_id")")" "$(image_id)" "$(running_builds)" "$(open_sessions)"

@@ -27,12 +27,13 @@ def loop(long: bool) -> Outcome:
 
 
 def _real_programs(long: bool) -> dict[str, str]:
-    """What some unit tests ask for: a real Nix (with long, of three versions), and Prometheus's promtool."""
+    """What some unit tests ask for: a real Nix (with long, of three versions), and Prometheus with its promtool."""
     suites = (nix_root.OLDEST, nix_root.NEWER, nix_root.NEWEST) if long else (nix_root.OLDEST,)
     roots = os.environ.get("NIXMETAL_TEST_ROOTS") or ":".join(
         str(root) for root in map(nix_root.provide, suites) if root
     )
-    return {"NIXMETAL_TEST_ROOTS": roots, "NIXMETAL_TEST_PROMTOOL": promtool.provide()}
+    programs = {f"NIXMETAL_TEST_{name.upper()}": path for name, path in promtool.provide().items()}
+    return {"NIXMETAL_TEST_ROOTS": roots, **programs}
 
 
 def _pytest(stage: str, folder: str, long: bool, options: list[str], more: dict[str, str] | None = None) -> Outcome:

@@ -51,7 +51,29 @@ def facts(machine: dict[str, str], shell: str = "sh", **more: str) -> dict[str, 
 
 @pytest.mark.parametrize("shell", NAMES)
 def test_boot_image_and_running_builds(machine: dict[str, str], shell: str) -> None:
-    assert facts(machine, shell) == {"boot_id": BOOT_ID, "image_id": "abc-lab-image", "jobs": 2}
+    assert facts(machine, shell) == {"boot_id": BOOT_ID, "image_id": "abc-lab-image", "jobs": 2, "sessions": 0}
+
+
+@pytest.mark.parametrize("shell", NAMES)
+def test_connections_of_nix_are_counted(machine: dict[str, str], shell: str) -> None:
+    proc = Path(machine["NIXMETAL_PROC"])
+    lines = {
+        1: ["/nix/store/x-nix-2.26/bin/nix-store", "--serve", "--write"],
+        2: ["nix-daemon", "--stdio"],
+        3: ["sh", "-c", "nix-store --serve --write"],
+        4: ["nix-daemon"],
+        5: [],
+    }
+    for number, words in lines.items():
+        (proc / str(number) / "cmdline").write_bytes(b"".join(word.encode() + b"\0" for word in words))
+    assert facts(machine, shell)["sessions"] == 2
+
+
+def test_who_sees_no_other_users_processes_knows_of_no_jobs(machine: dict[str, str]) -> None:
+    """As with hidepid: what cannot be seen is not nothing."""
+    (Path(machine["NIXMETAL_PROC"]) / "1/status").unlink()
+    told = facts(machine)
+    assert (told["jobs"], told["sessions"]) == (None, None)
 
 
 def test_an_idle_machine_runs_no_build(machine: dict[str, str]) -> None:
@@ -62,7 +84,8 @@ def test_an_idle_machine_runs_no_build(machine: dict[str, str]) -> None:
 
 def test_what_is_not_known_is_null(machine: dict[str, str]) -> None:
     (Path(machine["NIXMETAL_PROC"]) / "cmdline").write_text("quiet\n")
-    assert facts(machine, NIXMETAL_BUILD_GROUP="builders") == {"boot_id": BOOT_ID, "image_id": None, "jobs": None}
+    told = facts(machine, NIXMETAL_BUILD_GROUP="builders")
+    assert told == {"boot_id": BOOT_ID, "image_id": None, "jobs": None, "sessions": 0}
 
 
 def test_an_image_id_cannot_break_out_of_the_answer(machine: dict[str, str]) -> None:
