@@ -155,6 +155,7 @@ def test_a_key_may_read_facts_and_another_build_and_neither_does_more(lab: Lab, 
         "boot_id": machine["builder_boot_id"],
         "image_id": machine["builder_image_id"],
         "jobs": 0,
+        "sessions": 0,
     }
     refused = lab.login("id_ed25519", login, machine["builder_host_key"], "cat /etc/passwd")
     assert (refused.returncode, refused.stdout) == (1, "")
