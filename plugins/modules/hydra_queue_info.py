@@ -26,28 +26,29 @@ options:
         V(http://localhost:8080/status).
     type: str
     required: true
-  timeout:
+  headers:
     description:
-      - How many seconds to wait for the answer at most.
-    type: int
-    default: 30
-  validate_certs:
+      - Headers to send, such as C(Authorization). A redirect is not followed, so they reach no other host.
+    type: dict
+    default: {}
+  ca_file:
     description:
-      - Whether the certificate of an C(https) address must be valid.
-    type: bool
-    default: true
-  ca_path:
-    description:
-      - A file of certificates that are trusted beside the system's own.
+      - Path of a file with the certificates of authorities to trust in place of the system's.
     type: path
-  url_username:
+  http_timeout:
     description:
-      - The name to log in with.
-    type: str
-  url_password:
+      - How many seconds the answer may take.
+    type: float
+    default: 10
+  max_age_seconds:
     description:
-      - The password to log in with.
-    type: str
+      - How old the status of the older queue runner may be.
+    type: float
+    default: 120
+seealso:
+  - module: nixmetal.builders.builder_jobs_info
+  - plugin: nixmetal.builders.autoscale_plan
+    plugin_type: filter
 """
 
 EXAMPLES = r"""
@@ -96,18 +97,30 @@ reason:
   sample: ""
 """
 
+import time
+
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.nixmetal.builders.plugins.module_utils import http_json
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.errors import FleetError
-from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.json_source import ARGUMENTS, Source, read_json
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.queue import read_queue
+
+ARGUMENTS = {
+    "url": {"type": "str", "required": True},
+    "headers": {"type": "dict", "default": {}, "no_log": True},
+    "ca_file": {"type": "path"},
+    "http_timeout": {"type": "float", "default": 10.0},
+    "max_age_seconds": {"type": "float", "default": 120.0},
+}
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    asked = module.params
     try:
-        queue = [waiting._asdict() for waiting in read_queue(read_json(Source(**module.params)))]
-    except FleetError as error:
+        answer = http_json.read_json(asked["url"], asked["headers"], asked["http_timeout"], asked["ca_file"])
+        queue = [waiting._asdict() for waiting in read_queue(answer, time.time(), asked["max_age_seconds"])]
+    except (http_json.HttpJsonError, FleetError) as error:
         module.exit_json(changed=False, queue=None, reason=str(error))
     module.exit_json(changed=False, queue=queue, reason="")
 

@@ -29,14 +29,20 @@ class Waiting(NamedTuple):
     running: int
 
 
-def read_queue(answer: Any) -> list[Waiting]:
-    """The steps by machine type. Raises a FleetError that says why they are not known."""
+def read_queue(answer: Any, now: float, max_age: float) -> list[Waiting]:
+    """The steps by machine type. Raises a FleetError that says why they are not known.
+
+    The older runner's status is kept in Hydra's database, where it stays as it was when the runner dies; it says when it was written.
+    """
     if not isinstance(answer, Mapping):
         raise FleetError("the answer is no JSON object")
     if isinstance(answer.get("queueRunner"), Mapping):
         return _newer(answer["queueRunner"])
     if answer.get("status") != "up":
         raise FleetError(f"the queue runner is not up: its status is {_word(answer.get('status'))}")
+    written = answer.get("time")
+    if written is not None and abs(now - _count(answer, "time", "the answer")) > max_age:
+        raise FleetError(f"the status is {now - written:.0f} seconds old by this host's clock, more than {max_age:.0f}")
     return _older(answer)
 
 
