@@ -194,9 +194,8 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal im
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.client import Client
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.errors import ApiError, MetalError
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.transport import SdkTransport
+from ansible_collections.nixmetal.builders.plugins.plugin_utils.one_reading import GROUP, READING, announce_alone
 
-GROUP = "builders"
-READING = "builders_reading"
 STALE = "builders_stale_since"
 FILTERS = ("states", "metros", "plans", "hostnames", "images")
 CONNECTION_OPTIONS = (
@@ -219,7 +218,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
 
     def parse(self, inventory: InventoryData, loader: Any, path: str, cache: bool = True) -> None:
         super().parse(inventory, loader, path, cache)
-        self._announce_alone(inventory, path)
+        announce_alone(inventory, self.NAME, path)
         self._read_config_data(path)
         try:
             checked = settings.from_options(self._connection_options(), os.environ)
@@ -228,17 +227,6 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             self._populate(inventory, reading, choices, checked)
         except MetalError as error:
             raise AnsibleParserError(f"{self.NAME}: {error}") from error
-
-    def _announce_alone(self, inventory: InventoryData, path: str) -> None:
-        """Leave a trace that a failure does not wipe out; where there is one already, no reading counts."""
-        everyone, group = inventory.groups["all"], inventory.groups.get(GROUP)
-        second = READING in everyone.vars or (group is not None and group.get_hosts())
-        inventory.set_variable("all", READING, None)
-        if second:
-            raise AnsibleParserError(
-                f"{self.NAME}: {path} is not the only source of builders: builders_reading was set, or the group {GROUP} had hosts, "
-                "before it was read. One reading cannot answer for two sources, so none counts: use an inventory for each."
-            )
 
     def _connection_options(self) -> dict[str, Any]:
         options = {name: self._templated(self.get_option(name)) for name in CONNECTION_OPTIONS}

@@ -1,0 +1,129 @@
+#!/usr/bin/python
+# Copyright (c) 2026, nixmetal.builders contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: ssh_host_tags
+short_description: Keep the tags of machines of your own
+version_added: 0.1.0
+author:
+  - nixmetal.builders contributors (@nixmetal)
+description:
+  - Adds tags to a machine, or takes them off, in a JSON file on the host on which it runs, the coordinator. The provider role
+    P(nixmetal.builders.ssh_host#role) uses it, and the inventory plugin P(nixmetal.builders.ssh_builders#inventory) reads the file.
+  - The file is edited under a lock and replaced by a rename. One that is missing or malformed is not taken for one without tags.
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+options:
+  state:
+    description:
+      - V(present) adds O(tags), V(absent) takes them off. All other tags stay.
+      - V(initialised) makes the file, once, when there is none.
+    type: str
+    choices: [present, absent, initialised]
+    default: present
+  path:
+    description: Path of the file.
+    type: path
+    required: true
+  machine:
+    description: Id of the machine.
+    type: str
+  tags:
+    description: Tags.
+    type: list
+    elements: str
+  declared:
+    description: Tags that the inventory declares for the machine. They are in RV(tags), and cannot be taken off here.
+    type: list
+    elements: str
+    default: []
+extends_documentation_fragment:
+  - nixmetal.builders.attributes
+seealso:
+  - plugin: nixmetal.builders.ssh_builders
+    plugin_type: inventory
+"""
+
+EXAMPLES = r"""
+- name: Make the file
+  nixmetal.builders.ssh_host_tags:
+    state: initialised
+    path: /var/lib/nixmetal/ssh_host/ci.json
+
+- name: Keep builds away from a machine
+  nixmetal.builders.ssh_host_tags:
+    path: /var/lib/nixmetal/ssh_host/ci.json
+    machine: rack1-a
+    tags: [skip-hydra]
+"""
+
+RETURN = r"""
+tags:
+  description: All tags of the machine afterwards, the declared ones first.
+  returned: when O(state) is not V(initialised)
+  type: list
+  elements: str
+  sample: [big-parallel, skip-hydra]
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.errors import FleetError
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.tags_file import Edit, edit_tags, initialise
+
+ARGUMENTS = {
+    "state": {"type": "str", "choices": ["present", "absent", "initialised"], "default": "present"},
+    "path": {"type": "path", "required": True},
+    "machine": {"type": "str"},
+    "tags": {"type": "list", "elements": "str"},
+    "declared": {"type": "list", "elements": "str", "default": []},
+}
+REQUIRED_IF = [("state", "present", ("machine", "tags")), ("state", "absent", ("machine", "tags"))]
+
+
+def run(options: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+    """What the module answers."""
+    if options["state"] == "initialised":
+        return {"changed": initialise(options["path"], check_mode)}
+    declared, tags = options["declared"], tuple(options["tags"])
+    if options["state"] == "present":
+        edit = Edit(add=tuple(tag for tag in tags if tag not in declared))
+    else:
+        fixed = sorted(set(tags) & set(declared))
+        if fixed:
+            raise FleetError(
+                f"tags: {', '.join(fixed)} of {options['machine']} is declared in the inventory; take it out of the machine's tags there"
+            )
+        edit = Edit(remove=tags)
+    before, after = edit_tags(options["path"], options["machine"], edit, check_mode)
+    return {
+        "changed": before != after,
+        "tags": declared + [tag for tag in after if tag not in declared],
+        "diff": {"before": {"tags": before}, "after": {"tags": after}},
+    }
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENTS, required_if=REQUIRED_IF, supports_check_mode=True)
+    try:
+        answer = run(module.params, module.check_mode)
+    except FleetError as error:
+        module.fail_json(msg=str(error))
+    except OSError as error:
+        module.fail_json(msg=f"the file of tags {module.params['path']}: {error.strerror or error}")
+    module.exit_json(**answer)
+
+
+if __name__ == "__main__":
+    main()
