@@ -37,6 +37,8 @@ say() { echo "choose-disks: $*" >&2; }
 check_rules() {
   case $rules in *[![:space:]]*) ;; *) say "the allow list (NIXMETAL_DISKS) is empty: no disk is chosen"; exit 2 ;; esac
   for rule in $rules; do
+    # A rule of no condition would fit every disk; 'type=nvme , model=X' holds one.
+    case ,$rule, in *,,*) say "'$rule' in the allow list has a comma with no condition beside it: write rules without spaces around commas"; exit 2 ;; esac
     for condition in $(printf '%s' "$rule" | tr , ' '); do
       case $condition in
         type=?* | model=?* | serial=?* | wwid=?* | name=?* | path=?*) ;;
@@ -131,16 +133,30 @@ is_allowed() {
   return 1
 }
 
+# is_mounted NAME NUMBER: btrfs and other file systems of several disks have a number of their own; their source is one of the disks, and
+# btrfs lists all of them in sysfs. (What is not seen here, wipe-disks.sh finds held.)
+is_mounted() {
+  while read -r _ _ mounted rest; do
+    source=${rest##* - }
+    source=${source#* }
+    [ "$mounted" != "$2" ] && [ "${source%% *}" != "$dev/$1" ] || return 0
+  done <"$proc/self/mountinfo"
+  set +f
+  for member in "$sys"/fs/btrfs/*/devices/"$1"; do
+    set -f
+    [ ! -e "$member" ] || return 0
+  done
+  set -f
+  return 1
+}
+
 # is_held: mounted, swapped to, or part of another device; itself or a partition of it
 is_held() {
   set +f
   for part in "$disk" "$disk/$name"*; do
     set -f
     [ -e "$part/dev" ] || continue
-    number=$(cat "$part/dev")
-    while read -r _ _ mounted _; do
-      [ "$mounted" != "$number" ] || return 0
-    done <"$proc/self/mountinfo"
+    ! is_mounted "${part##*/}" "$(cat "$part/dev")" || return 0
     while read -r swap _; do
       [ "$swap" != "$dev/${part##*/}" ] || return 0
     done <"$proc/swaps"

@@ -13,22 +13,23 @@
 #   NIXMETAL_MEMORY_PERCENT      share of the memory that the root may fill beside the swap (default 50)
 #   NIXMETAL_PROC                instead of /proc
 #   NIXMETAL_CHOOSE_DISKS        instead of choose-disks.sh beside this file
+#   NIXMETAL_WIPE_DISKS          instead of wipe-disks.sh beside this file
 #
 # Needs a shell as sh, wipefs, mkswap, swapon, mount (util-linux), cryptsetup, and what choose-disks.sh needs.
-# Status 1: no disk is chosen (and none was touched), or a step failed.
+# Status 1: no disk is chosen or one is in use (and none was touched), or a step failed.
 set -euf
 
 root=${NIXMETAL_ROOT:-/sysroot}
 percent=${NIXMETAL_MEMORY_PERCENT:-50}
 proc=${NIXMETAL_PROC:-/proc}
 choose=${NIXMETAL_CHOOSE_DISKS:-${0%/*}/choose-disks.sh}
+wipe=${NIXMETAL_WIPE_DISKS:-${0%/*}/wipe-disks.sh}
 
 say() { echo "encrypted-swap: $*"; }
 fail() { say "$*" >&2; exit 1; }
 
 # add_swap DISK NAME
 add_swap() {
-  wipefs --all --force --quiet "$1"
   cryptsetup open --batch-mode --type plain --cipher aes-xts-plain64 --key-size 512 --key-file /dev/urandom "$1" "$2"
   mkswap "/dev/mapper/$2" >/dev/null
   swapon --priority 10 "/dev/mapper/$2"
@@ -50,6 +51,8 @@ swap() {
 }
 
 disks=$(sh "$choose") || fail "no disk may be erased, and none was touched"
+# shellcheck disable=SC2086 # a list of device paths, split on purpose
+sh "$wipe" $disks
 count=0
 for disk in $disks; do
   add_swap "$disk" "nixmetal-swap-$count"

@@ -8,23 +8,25 @@
 #
 #   zfs-stripe.sh POOL DATASET
 #
-# Environment: that of choose-disks.sh, and NIXMETAL_CHOOSE_DISKS (instead of choose-disks.sh beside this file).
+# Environment: that of choose-disks.sh, and NIXMETAL_CHOOSE_DISKS and NIXMETAL_WIPE_DISKS (instead of the scripts beside this file).
 # Needs a shell as sh, wipefs (util-linux), zpool, zfs, and what choose-disks.sh needs.
-# Status 1: no disk is chosen (and none was touched), or a step failed.
+# Status 1: no disk is chosen or one is in use (and none was touched), or a step failed.
 set -euf
 
 pool=$1
 dataset=$2
 choose=${NIXMETAL_CHOOSE_DISKS:-${0%/*}/choose-disks.sh}
+wipe=${NIXMETAL_WIPE_DISKS:-${0%/*}/wipe-disks.sh}
 
 say() { echo "zfs-stripe: $*"; }
 fail() { say "$*" >&2; exit 1; }
 
 disks=$(sh "$choose") || fail "no disk may be erased, and none was touched"
+# shellcheck disable=SC2086 # a list of device paths, split on purpose
+sh "$wipe" $disks
+# Labels of a pool of the boot before, which wipefs leaves in part; zpool complains where there is none.
 for disk in $disks; do
-  # Labels of a pool of the boot before; zpool complains where there is none.
   zpool labelclear -f "$disk" >/dev/null 2>&1 || :
-  wipefs --all --force --quiet "$disk"
 done
 # shellcheck disable=SC2086 # a list of device paths, split on purpose
 zpool create -f -m none -o ashift=12 -o cachefile=none -O sync=disabled -O compression=lz4 -O atime=off -O xattr=sa -O acltype=posixacl \

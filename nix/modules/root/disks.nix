@@ -12,10 +12,11 @@
 let
   inherit (lib) mkOption types;
   cfg = config.nixmetal.root;
-  # In one directory, for they look for choose-disks.sh beside themselves.
+  # In one directory, for they look for one another beside themselves.
   scripts = pkgs.runCommand "nixmetal-disks" { } ''
     mkdir $out
     cp ${../../lib/choose-disks.sh} $out/choose-disks.sh
+    cp ${../../lib/wipe-disks.sh} $out/wipe-disks.sh
     cp ${../../lib/encrypted-swap.sh} $out/encrypted-swap.sh
     cp ${../../lib/zfs-stripe.sh} $out/zfs-stripe.sh
   '';

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import os
 import re
 import shutil
@@ -18,11 +19,12 @@ from pathlib import Path
 import pytest
 from commands import CACHE, CHECKOUT
 
-PACKAGES = "linux-image-amd64,busybox-static,coreutils,cryptsetup-bin,dash,mount,util-linux"
+PACKAGES = "linux-image-amd64,btrfs-progs,busybox-static,coreutils,cryptsetup-bin,dash,mount,util-linux"
 MODULES = (
     *("virtio", "virtio_ring", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci", "virtio_blk"),
     *("usb-common", "usbcore", "xhci-hcd", "xhci-pci", "usb-storage", "scsi_common", "scsi_mod", "sd_mod"),
     *("crct10dif_common", "crct10dif_generic", "crc-t10dif", "crc64", "crc64-rocksoft", "t10-pi"),
+    *("raid6_pq", "xor", "crc32c_generic", "libcrc32c", "xxhash_generic", "zstd_compress", "btrfs"),
     *("dm-mod", "dm-crypt", "gf128mul", "ecb", "xts", "libaes", "aes_generic"),
 )
 DISKS = {
@@ -45,6 +47,13 @@ for round in 1 2 3 4 5 6; do
   for module in /modules/*; do $busybox insmod "$module" 2>/dev/null && $busybox rm "$module"; done
 done
 mount -t tmpfs -o mode=0755 tmpfs /sysroot
+if [ "$HELD" = btrfs ]; then
+  mkfs.btrfs --quiet --data raid0 /dev/vda /dev/vdb
+  $busybox mkdir /held
+  mount -t btrfs /dev/vda /held && echo "btrfs is mounted"
+  dash /nixmetal/wipe-disks.sh /dev/vdb
+  echo "wipe status $?"
+fi
 export NIXMETAL_DISKS="$RULES" NIXMETAL_DISKS_TIMEOUT=10
 # Not by busybox, whose shell prefers its own swapon to the one on PATH.
 dash /nixmetal/encrypted-swap.sh
@@ -59,13 +68,13 @@ $busybox poweroff -f
 
 def provide() -> Path:
     """Debian's packages, unpacked once into the cache."""
-    root = CACHE / "nix" / "disk-machine"
+    root = CACHE / "nix" / f"disk-machine-{hashlib.sha256(PACKAGES.encode()).hexdigest()[:8]}"
     for program in ("mmdebstrap", "qemu-system-x86_64"):
         if not shutil.which(program):
             pytest.skip(f"no {program} here")
     if not root.is_dir():
         root.parent.mkdir(parents=True, exist_ok=True)
-        begun = root.with_name("disk-machine.begun")
+        begun = root.with_name(f"{root.name}.begun")
         shutil.rmtree(begun, ignore_errors=True)
         command = ["mmdebstrap", "--quiet", "--variant=extract", f"--include={PACKAGES}", "bookworm", str(begun)]
         subprocess.run(command, check=True)
@@ -103,21 +112,25 @@ def initrd(root: Path) -> bytes:
     for module in MODULES:
         for path in root.glob(f"lib/modules/*/kernel/**/{module}.ko"):
             parts.append(entry(f"modules/{module}", program, path.read_bytes()))
-    for script in ("choose-disks.sh", "encrypted-swap.sh"):
+    for script in ("choose-disks.sh", "wipe-disks.sh", "encrypted-swap.sh"):
         parts.append(entry(f"nixmetal/{script}", program, (CHECKOUT / "nix/lib" / script).read_bytes()))
     parts.append(entry("usr/bin/sh", stat.S_IFLNK | 0o777, b"/bin/dash"))
     parts += [entry("init", program, INIT.encode()), entry("TRAILER!!!", 0, b"")]
     return gzip.compress(b"".join(parts), 1)
 
 
-def boot(directory: Path, rules: str) -> str:
-    """What the console shows of a machine with this allow list; its disks are left in the directory."""
+def boot(directory: Path, rules: str, held: str = "no") -> str:
+    """What the console shows of a machine with this allow list, with a file system over its virtio disks if `held` names one.
+
+    Its disks are left in the directory.
+    """
     root = provide()
     (directory / "initrd").write_bytes(initrd(root))
     command = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-M", "pc", "-no-reboot"]
-    command += ["-accel", "tcg", "-cpu", "max", "-m", "768", "-serial", "stdio", "-device", "qemu-xhci"]
+    command += ["-accel", "tcg,thread=multi,tb-size=64", "-cpu", "max", "-m", "768"]
+    command += ["-serial", "stdio", "-device", "qemu-xhci"]
     command += ["-kernel", str(next(root.glob("boot/vmlinuz-*"))), "-initrd", "initrd"]
-    command += ["-append", f"console=ttyS0 rdinit=/init panic=-1 quiet RULES={rules}"]
+    command += ["-append", f"console=ttyS0 rdinit=/init panic=-1 quiet RULES={rules} HELD={held}"]
     for name, device in DISKS.items():
         with (directory / name).open("wb") as disk:
             disk.write(MARKER)

@@ -170,6 +170,28 @@ def test_a_disk_in_use_is_never_chosen(machine: Machine, use: str) -> None:
     assert machine.against("vda") == "is in use"
 
 
+@pytest.mark.parametrize("source", ["/dev/vda", "/dev/vda1"])
+def test_a_mount_with_a_number_of_its_own_is_known_by_its_source(machine: Machine, source: str) -> None:
+    machine.partition(machine.virtio(), "vda1", "253:1")
+    machine.virtio("vdb", 2)
+    more = f"22 1 0:44 / /data rw shared:5 - btrfs {source} rw,subvol=/\n23 1 0:45 / /a\\040-\\040b rw - tmpfs /dev/vdb-not rw\n"
+    (machine.proc / "self/mountinfo").write_text(more)
+    assert machine.against("vda") == "is in use"
+    assert machine.chosen("type=virtio") == ["/dev/vdb"]
+
+
+@pytest.mark.parametrize("member", ["vda", "vda1"])
+def test_each_disk_of_a_mounted_btrfs_is_in_use(machine: Machine, member: str) -> None:
+    disk = machine.virtio()
+    partition = machine.partition(disk, "vda1", "253:1")
+    devices = machine.sys / "fs/btrfs/0f2d1d3c/devices"
+    devices.mkdir(parents=True)
+    (devices / member).symlink_to(partition if member == "vda1" else disk)
+    machine.virtio("vdb", 2)
+    assert machine.against("vda") == "is in use"
+    assert machine.chosen("type=virtio") == ["/dev/vdb"]
+
+
 def test_two_ways_to_one_disk_are_no_disk(machine: Machine) -> None:
     machine.disk("sda", SAS, device_wwid="naa.5000")
     machine.disk("sdb", SAS.replace("1:0", "1:1"), device_wwid="naa.5000")
@@ -190,7 +212,10 @@ def test_a_drive_with_two_ports_counts_by_the_controllers_that_lead_to_it(
     assert len(machine.chosen("type=nvme")) == disks
 
 
-@pytest.mark.parametrize("rules", ["", "  ", "virtio", "type=", "colour=red", "type=virtio,serial"])
+COMMAS = ["type=nvme , model=X", "type=nvme, model=X", "type=nvme ,model=X", "type=nvme,,model=X", ",", ",,"]
+
+
+@pytest.mark.parametrize("rules", ["", "  ", "virtio", "type=", "colour=red", "type=virtio,serial", *COMMAS])
 def test_a_list_that_says_nothing_chooses_nothing(machine: Machine, rules: str) -> None:
     machine.virtio()
     done = machine.choose(rules)

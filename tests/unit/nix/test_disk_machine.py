@@ -51,3 +51,16 @@ def test_without_an_allowed_disk_the_hardware_is_listed_and_nothing_is_touched(t
     assert "is not known to be local (USB" in console
     assert "status 1" in console
     assert erased(tmp_path) == set()
+
+
+def test_the_disks_of_a_mounted_btrfs_are_not_touched(tmp_path: Path) -> None:
+    console = boot(tmp_path, "type=virtio", held="btrfs")
+    assert "btrfs is mounted" in console
+    # The second disk stands in no line of mountinfo: the kernel says who holds it.
+    assert "wipe-disks: /dev/vdb cannot be opened by this machine alone: it is in use" in console
+    assert "wipe status 1" in console
+    for disk in ("allowed", "other"):
+        assert f"serial='{disk}' 512 MiB: is in use" in console
+        assert (tmp_path / disk).read_bytes()[0x10040:0x10048] == b"_BHRfS_M"
+    assert "encrypted-swap: no disk may be erased, and none was touched" in console
+    assert "status 1" in console.partition("no disk may be erased")[2]

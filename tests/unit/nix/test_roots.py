@@ -24,6 +24,11 @@ MEMINFO = "MemTotal:       67108864 kB\nMemFree:        1 kB\n"
 SWAPS = (
     "Filename\tType\tSize\tUsed\tPriority\n/dev/dm-0\tpartition\t1000000\t0\t10\n/dev/dm-1\tpartition\t500000\t0\t10\n"
 )
+WIPED = [
+    "wipefs --all --no-act --quiet /dev/nvme0n1",
+    "wipefs --all --no-act --quiet /dev/nvme1n1",
+    "wipefs --all --quiet /dev/nvme0n1 /dev/nvme1n1",
+]
 
 
 class Machine:
@@ -76,11 +81,10 @@ def test_every_chosen_disk_becomes_encrypted_swap_of_one_priority(machine: Machi
     done = machine.run("encrypted-swap.sh")
     assert done.returncode == 0, done.stderr
     opened = "cryptsetup open --batch-mode --type plain --cipher aes-xts-plain64 --key-size 512 --key-file /dev/urandom"
-    wanted = []
+    wanted = list(WIPED)
     for number, disk in enumerate(("/dev/nvme0n1", "/dev/nvme1n1")):
         name = f"nixmetal-swap-{number}"
         wanted += [
-            f"wipefs --all --force --quiet {disk}",
             f"{opened} {disk} {name}",
             f"mkswap /dev/mapper/{name}",
             f"swapon --priority 10 /dev/mapper/{name}",
@@ -94,9 +98,7 @@ def test_every_chosen_disk_is_in_one_pool(machine: Machine) -> None:
     done = machine.run("zfs-stripe.sh", "nixmetal", "root")
     assert done.returncode == 0, done.stderr
     calls = machine.called()
-    assert [call for call in calls if call.startswith("wipefs")] == [
-        f"wipefs --all --force --quiet {disk}" for disk in ("/dev/nvme0n1", "/dev/nvme1n1")
-    ]
+    assert calls[:3] == WIPED
     create, dataset = calls[-2:]
     assert create.startswith("zpool create -f ")
     assert create.endswith(" nixmetal /dev/nvme0n1 /dev/nvme1n1")
@@ -116,6 +118,15 @@ def test_without_an_allowed_disk_none_is_touched(machine: Machine, script: str) 
     assert done.returncode == 1
     assert "no disk may be erased, and none was touched" in done.stderr
     assert machine.called() == []
+
+
+@pytest.mark.parametrize("script", ["encrypted-swap.sh", "zfs-stripe.sh"])
+def test_when_one_disk_is_in_use_none_is_touched(machine: Machine, script: str) -> None:
+    machine.program("wipefs", '[ "$4" != /dev/nvme1n1 ]')
+    done = machine.run(script, "nixmetal", "root")
+    assert done.returncode == 1
+    assert "/dev/nvme1n1 cannot be opened by this machine alone: it is in use, and no disk was touched" in done.stderr
+    assert machine.called() == WIPED[:2]
 
 
 @pytest.mark.parametrize(
