@@ -1,0 +1,47 @@
+# Copyright (c) 2026, nixmetal.builders contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Filters for drains: who may drain and restore which machine, and how its jobs are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet import drains
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.facts import facts_of
+from ansible_collections.nixmetal.builders.plugins.plugin_utils.fleet_filters import for_operators
+
+Hosts = Iterable[Mapping[str, Any]]
+
+
+def _facts(hosts: Hosts) -> list[dict[str, Any]]:
+    """The builder facts of each host, and the one variable beside them that names it for Hydra."""
+    more = "builder_jobs_label"
+    return [{**facts_of(host), **({more: host[more]} if more in host else {})} for host in hosts]
+
+
+def builder_drain_problems(hosts: Hosts, ids: Sequence[str], tag: str, owner: str, force: bool = False) -> list[str]:
+    return drains.drain_problems(_facts(hosts), ids, tag, owner, force)
+
+
+def builder_drain_tags(hosts: Hosts, tag: str) -> dict[str, list[str]]:
+    return {facts["builder_id"]: drains.tags_to_lift(facts, tag) for facts in _facts(hosts)}
+
+
+def builder_jobs_targets(
+    hosts: Hosts, ids: Sequence[str], source: str = "ssh", hydra: str = "legacy", scheme: str = "", user: str = ""
+) -> list[dict[str, Any]]:
+    return drains.jobs_targets(_facts(hosts), ids, source, hydra, scheme, user)
+
+
+class FilterModule:
+    """What Ansible asks for."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        return {
+            "builder_drain_problems": for_operators(builder_drain_problems),
+            "builder_drain_tags": for_operators(builder_drain_tags),
+            "builder_jobs_targets": for_operators(builder_jobs_targets),
+        }
