@@ -38,6 +38,11 @@ options:
       - A channel for which a build has just succeeded, also when it brought nothing new. When that was is kept in
         C(ROOT/.state/builds/) and told by C(nixmetal_netboot_last_good_build_timestamp_seconds).
     type: str
+  certificate:
+    description:
+      - Certificate chain of the web server, or the directory of its ACME client, whose expiry is told by
+        C(nixmetal_netboot_certificate_not_after_timestamp_seconds). One that cannot be read counts as expired at 0.
+    type: path
 extends_documentation_fragment:
   - nixmetal.builders.attributes
   - nixmetal.builders.netboot_store
@@ -71,12 +76,18 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.argument
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.errors import NetbootError
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.status import Wanted, write_status
 
-ARGUMENTS = {**ROOT, "metrics_file": {"type": "path"}, "good_build_of": {"type": "str"}}
+ARGUMENTS = {
+    **ROOT,
+    "metrics_file": {"type": "path"},
+    "good_build_of": {"type": "str"},
+    "certificate": {"type": "path"},
+}
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    wanted = Wanted(store_root(module.params), module.params["metrics_file"], module.params["good_build_of"])
+    choices = (module.params[name] for name in ("metrics_file", "good_build_of", "certificate"))
+    wanted = Wanted(store_root(module.params), *choices)
     try:
         written = write_status(wanted, module.check_mode)
     except NetbootError as error:

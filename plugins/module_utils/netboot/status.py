@@ -21,6 +21,7 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.timestamps impor
 from .errors import NetbootError
 from .inspect import channel_names, compare, count_blobs, free_bytes, inspect_channel
 from .names import check_channel
+from .server_certificate import first_expiry
 from .status_metrics import render_metrics
 from .status_page import render_page
 from .store_errors import explained
@@ -34,6 +35,7 @@ class Wanted(NamedTuple):
     root: str
     metrics_file: str | None = None
     good_build_of: str | None = None
+    certificate: str | None = None
 
 
 class Written(NamedTuple):
@@ -53,7 +55,10 @@ def write_status(wanted: Wanted, dry_run: bool, now: float | None = None) -> Wri
             _note_good_build(wanted.root, check_channel(wanted.good_build_of), time.time() if now is None else now)
         document = gather(wanted.root)
         metrics = render_metrics(
-            document, _good_builds(wanted.root, channel_names(wanted.root)), free_bytes(wanted.root)
+            document,
+            _good_builds(wanted.root, channel_names(wanted.root)),
+            free_bytes(wanted.root),
+            {} if wanted.certificate is None else {wanted.certificate: _expiry(wanted.certificate)},
         )
         changed = _write_pages(wanted.root, document, dry_run)
         if wanted.metrics_file is not None and not dry_run:
@@ -75,6 +80,14 @@ def _channel(told: dict[str, Any]) -> dict[str, Any]:
     by_id = {release["release_id"]: release for release in told["releases"] if not release["damaged"]}
     active, before = by_id.get(told["release_id"]), by_id.get(told["previous_release_id"])
     return {**told, "changes": compare(before, active) if active and before else None}
+
+
+def _expiry(certificate: str) -> float:
+    """When the first of its chain expires. One that cannot be read is as good as expired, and is told so."""
+    try:
+        return first_expiry(certificate)
+    except NetbootError:
+        return 0
 
 
 def _write_pages(root: str, document: dict[str, Any], dry_run: bool) -> bool:

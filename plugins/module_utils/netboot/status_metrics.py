@@ -18,8 +18,10 @@ PREFIX = "nixmetal_netboot"
 Sample = tuple[Mapping[str, str], float]
 
 
-def render_metrics(document: Mapping[str, Any], good_builds: Mapping[str, float], free: int) -> str:
-    """All metrics in the text format."""
+def render_metrics(
+    document: Mapping[str, Any], good_builds: Mapping[str, float], free: int, certificates: Mapping[str, float]
+) -> str:
+    """All metrics in the text format. Certificates are told by their files."""
     channels = document["channels"]
     activated = [({"channel": told["channel"]}, parse(told["activated_at"])) for told in channels]
     return "".join(
@@ -46,12 +48,21 @@ def render_metrics(document: Mapping[str, Any], good_builds: Mapping[str, float]
             ),
             _metric("blobs_bytes", "Bytes of all blobs.", [({}, document["blobs"]["bytes"])]),
             _metric("free_bytes", "Bytes that can still be written to the file system of the store.", [({}, free)]),
+            _metric(
+                "certificate_not_after_timestamp_seconds",
+                "When the first certificate of the web server's chain expires; 0 when it cannot be read.",
+                [({"file": _escaped(file)}, when) for file, when in certificates.items()],
+            ),
         ]
     )
 
 
 def _active(told: Mapping[str, Any]) -> dict[str, str]:
     return {name: str(told[name]) for name in ("channel", "release_id", "image_id")}
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
 def _known(samples: Iterable[tuple[Mapping[str, str], float | None]]) -> list[Sample]:
@@ -64,5 +75,5 @@ def _metric(name: str, text: str, samples: Iterable[Sample]) -> str:
 
 
 def _labels(labels: Mapping[str, str]) -> str:
-    """Their values are names that were checked: no quotes, no line breaks."""
+    """Their values are names that were checked, or escaped: no quotes, no line breaks."""
     return "{" + ",".join(f'{name}="{value}"' for name, value in labels.items()) + "}" if labels else ""

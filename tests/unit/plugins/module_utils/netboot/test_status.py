@@ -26,6 +26,8 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.status i
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.status_page import render_page, size
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.switch import publish
 
+from .authority import issue, write_pair
+
 ALERTS = Path(__file__).resolve().parents[5] / "roles/netboot_releases/files/alerts.yml"
 # make units unpacks one.
 PROMTOOL = os.environ.get("NIXMETAL_TEST_PROMTOOL") or shutil.which("promtool") or ""
@@ -142,6 +144,19 @@ def test_metrics_tell_times_sizes_and_the_last_good_build(store: Any, tmp_path: 
     )
 
 
+def test_metrics_tell_when_the_first_certificate_of_the_chain_expires(store: Any, tmp_path: Path) -> None:
+    middle = issue("middle", authority=True, days=(-1, 20))
+    write_pair(tmp_path / "acme", [issue("web", middle), middle])
+    name = "nixmetal_netboot_certificate_not_after_timestamp_seconds"
+    for certificate in (tmp_path / "acme", tmp_path / "acme" / "fullchain.pem"):
+        told = samples(write_status(Wanted(str(store.root), certificate=str(certificate)), dry_run=False).metrics)
+        assert told[f'{name}{{file="{certificate}"}}'] == middle.certificate.not_valid_after_utc.timestamp()
+    gone = tmp_path / 'a "file"'
+    told = samples(write_status(Wanted(str(store.root), certificate=str(gone)), dry_run=False).metrics)
+    assert told[f'{name}{{file="{tmp_path}/a \\"file\\""}}'] == 0
+    assert name not in write_status(Wanted(str(store.root)), dry_run=False).metrics
+
+
 @pytest.mark.parametrize(
     ("root", "channel", "words"), [("nowhere", None, "root: the directory"), (".", "blobs", "blobs")]
 )
@@ -157,7 +172,7 @@ def test_sizes_are_for_people() -> None:
 
 def test_alerts_ask_for_metrics_that_exist(store: Any) -> None:
     published(store, "one-image")
-    metrics = write_status(Wanted(str(store.root), good_build_of="stable"), dry_run=False).metrics
+    metrics = write_status(Wanted(str(store.root), None, "stable", "/no/certificate"), dry_run=False).metrics
     rules = yaml.safe_load(ALERTS.read_text())["groups"][0]["rules"]
     asked = {name for rule in rules for name in re.findall(r"nixmetal_\w+", rule["expr"])}
     assert asked
@@ -169,10 +184,10 @@ def test_alerts_ask_for_metrics_that_exist(store: Any) -> None:
 )
 def test_promtool_accepts_rules_and_metrics(store: Any) -> None:
     published(store, "one-image")
-    metrics = write_status(Wanted(str(store.root), good_build_of="stable"), dry_run=False).metrics
+    metrics = write_status(Wanted(str(store.root), None, "stable", "/no/certificate"), dry_run=False).metrics
     rules = subprocess.run([PROMTOOL, "check", "rules", str(ALERTS)], capture_output=True, text=True, check=False)
     assert rules.returncode == 0, rules.stderr
-    assert "5 rules found" in rules.stdout
+    assert "7 rules found" in rules.stdout
     done = subprocess.run([PROMTOOL, "check", "metrics"], input=metrics, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
