@@ -92,6 +92,21 @@ options:
       - relative
       - absolute
     default: relative
+  signed:
+    description:
+      - Whether the script has iPXE verify kernel and initrds by C(imgverify). Only an iPXE that was built with C(IMAGE_TRUST_CMD)
+        can, and any other does not boot the release.
+      - The signatures of O(signatures) are needed then. They lie in the release as C(NAME.sig), beside that of the script.
+    type: bool
+    default: false
+  signatures:
+    description:
+      - What M(nixmetal.builders.netboot_signature) returned, each file's name with its signature.
+    type: dict
+  signed_digests:
+    description:
+      - What was signed, as RV(to_sign) had it. When the release has become another one meanwhile, it is not published.
+    type: dict
 extends_documentation_fragment:
   - nixmetal.builders.attributes
   - nixmetal.builders.netboot_store
@@ -128,6 +143,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+to_sign:
+  description: Name and SHA-256 of each file that needs a signature; empty unless O(signed=true) and a release is made.
+  returned: success
+  type: dict
+  sample: {}
 release_id:
   description: The release that is active in the channel now.
   returned: success
@@ -218,6 +238,9 @@ ARGUMENTS = {
     "base_url": {"type": "str"},
     "kernel_params": {"type": "list", "elements": "str", "default": []},
     "url_style": {"type": "str", "choices": ["relative", "absolute"], "default": "relative"},
+    "signed": {"type": "bool", "default": False},
+    "signatures": {"type": "dict"},
+    "signed_digests": {"type": "dict"},
 }
 SOURCES = ("image_id", "manifest", "from_channel")
 
@@ -225,7 +248,8 @@ SOURCES = ("image_id", "manifest", "from_channel")
 def run(params: dict[str, Any], check_mode: bool) -> Publication:
     """Do what the arguments say."""
     channel = check_channel(params["channel"])
-    return switch(writer_of(params, check_mode), channel, choice(params, channel), params["replaces"])
+    writer = writer_of(params, check_mode)._replace(signed=params["signed_digests"], signatures=params["signatures"])
+    return switch(writer, channel, choice(params, channel), params["replaces"])
 
 
 def choice(params: dict[str, Any], channel: str) -> Choice:
@@ -234,7 +258,11 @@ def choice(params: dict[str, Any], channel: str) -> Choice:
     if all(params[source] is None for source in SOURCES):
         return older(root, channel, params["release_id"])
     settings = Settings(
-        channel, check_base_url(params["base_url"]), params["url_style"], tuple(params["kernel_params"])
+        channel,
+        check_base_url(params["base_url"]),
+        params["url_style"],
+        tuple(params["kernel_params"]),
+        params["signed"],
     )
     if params["from_channel"] is not None:
         return promotion(root, params["from_channel"], params["release_id"], settings)
@@ -257,6 +285,7 @@ def result(done: Publication) -> dict[str, Any]:
         "bytes": done.after["bytes"],
         "bytes_added": bytes_added(done.before, done.after),
         "bytes_freed": bytes_added(done.after, done.before) if done.before else 0,
+        "to_sign": done.to_sign,
         "missing_blobs": [file.name for file in done.missing],
         "diff": as_diff(done.release.settings.channel, done.before, done.after),
     }
@@ -268,6 +297,7 @@ def main() -> None:
         mutually_exclusive=[SOURCES, ("image_id", "release_id"), ("manifest", "release_id")],
         required_one_of=[(*SOURCES, "release_id")],
         required_by=dict.fromkeys(SOURCES, ("base_url",)),
+        required_together=[("signatures", "signed_digests")],
         supports_check_mode=True,
     )
     try:

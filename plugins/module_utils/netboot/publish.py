@@ -16,6 +16,7 @@ from .history import read_history, release_before
 from .manifest import Manifest, check_manifest, read_manifest
 from .names import RELEASE_ID, check_channel, check_image_id
 from .releases import Release, Settings, load_release, make_release, read_whole
+from .signatures import missing_signatures
 from .store_errors import explained
 
 PREVIOUS = "previous"
@@ -83,10 +84,21 @@ def older(root: str, channel: str, release_id: str) -> Choice:
 
     def choose() -> Target:
         if release_id != PREVIOUS:
-            return Target(load_release(root, channel, _checked_id(release_id)), "activate")
-        return Target(load_release(root, channel, _one_step_back(root, channel)), "rollback")
+            return Target(_loaded(root, channel, _checked_id(release_id)), "activate")
+        return Target(_loaded(root, channel, _one_step_back(root, channel)), "rollback")
 
     return choose
+
+
+def _loaded(root: str, channel: str, release_id: str) -> Release:
+    release = load_release(root, channel, release_id)
+    lacking = missing_signatures(root, release)
+    if lacking:
+        raise NetbootError(
+            f"release_id: the release {release_id} of {channel} is signed and lacks {', '.join(lacking)}, so no machine would boot it. "
+            "Publish its image again; nothing was changed."
+        )
+    return release
 
 
 def _one_step_back(root: str, channel: str) -> str:

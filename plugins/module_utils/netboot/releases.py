@@ -25,7 +25,7 @@ from .difference import describe
 from .errors import NetbootError
 from .manifest import Manifest, canonical, check_manifest
 from .names import CHANNEL, RELEASE_ID, RESERVED_CHANNELS
-from .script import NO_RELEASE_ID, SCRIPT_NAME, addresses, blobs_url, render
+from .script import NO_RELEASE_ID, SCRIPT_NAME, Wording, addresses, blobs_url, render
 
 MANIFEST_NAME = "manifest.json"
 KERNEL_LINE = re.compile(r"^kernel (?:--\S+ \S+ )*\S+ (.*) \|\| goto failed$", re.MULTILINE)
@@ -38,10 +38,12 @@ class Settings(NamedTuple):
     base_url: str
     url_style: str
     kernel_params: tuple[str, ...]
+    signed: bool = False
 
     def document(self) -> dict[str, Any]:
-        """What the release's manifest says of it."""
-        return {**self._asdict(), "kernel_params": list(self.kernel_params)}
+        """What the release's manifest says of it. That it is not signed is not said, so that older releases keep their ids."""
+        told = {**self._asdict(), "kernel_params": list(self.kernel_params)}
+        return told if self.signed else {name: value for name, value in told.items() if name != "signed"}
 
 
 class Release(NamedTuple):
@@ -69,9 +71,10 @@ def make_release(manifest: Manifest, settings: Settings) -> Release:
     where = addresses(settings.base_url, settings.channel, settings.url_style)
     document = {**manifest.document, "release": settings.document()}
     text = canonical(document)
-    draft = render(manifest, settings.channel, NO_RELEASE_ID, line, where)
+    wording = Wording(settings.channel, line, where, settings.signed)
+    draft = render(manifest, NO_RELEASE_ID, wording)
     release_id = hashlib.sha256(text + draft).hexdigest()[:32]
-    script = render(manifest, settings.channel, release_id, line, where)
+    script = render(manifest, release_id, wording)
     return Release(release_id, manifest, settings, line, document, {MANIFEST_NAME: text, SCRIPT_NAME: script})
 
 
@@ -113,7 +116,9 @@ def load_release(root: str, channel: str, release_id: str) -> Release:
         )
     manifest = check_manifest(document, folder)
     own = document["release"]
-    settings = Settings(channel, own["base_url"], own["url_style"], tuple(own["kernel_params"]))
+    settings = Settings(
+        channel, own["base_url"], own["url_style"], tuple(own["kernel_params"]), own.get("signed") is True
+    )
     return Release(release_id, manifest, settings, _command_line_in(contents[SCRIPT_NAME]) or "", document, contents)
 
 
@@ -182,6 +187,7 @@ def _check_settings(settings: object) -> None:
         not isinstance(settings, dict)
         or not isinstance(settings.get("kernel_params"), list)
         or not all(isinstance(settings.get(key), str) for key in texts)
+        or settings.get("signed", True) is not True
     ):
         raise NetbootError("release is not a dictionary with the settings of a channel.")
 

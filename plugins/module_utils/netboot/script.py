@@ -25,6 +25,7 @@ STALL_LIMIT = 60000
 # Stands for the release id, which is a digest over the script, while that digest is computed.
 NO_RELEASE_ID = "0" * 32
 SCRIPT_NAME = "netboot.ipxe"
+SIGNATURE_ENDING = ".sig"
 
 
 class Addresses(NamedTuple):
@@ -32,10 +33,15 @@ class Addresses(NamedTuple):
 
     blobs: str
     script: str
+    releases: str
 
     def blob(self, file: ImageFile) -> str:
         """The address of one file's contents."""
         return f"{self.blobs}/{file.sha256}"
+
+    def signature(self, channel: str, release_id: str, name: str) -> str:
+        """The address of a file's signature, in the release itself, so that it never is another release's."""
+        return f"{self.releases}/{channel}/{release_id}/{name}{SIGNATURE_ENDING}"
 
 
 def blobs_url(base_url: str) -> str:
@@ -51,15 +57,31 @@ def channel_url(base_url: str, channel: str) -> str:
 def addresses(base_url: str, channel: str, url_style: str) -> Addresses:
     """The addresses in the asked style."""
     if url_style == "absolute":
-        return Addresses(blobs_url(base_url), channel_url(base_url, channel))
-    return Addresses("../blobs/sha256", SCRIPT_NAME)
+        return Addresses(blobs_url(base_url), channel_url(base_url, channel), f"{base_url}/releases")
+    return Addresses("../blobs/sha256", SCRIPT_NAME, "../releases")
 
 
-def render(manifest: Manifest, channel: str, release_id: str, line: str, where: Addresses) -> bytes:
+class Wording(NamedTuple):
+    """What the script says beside the names and sizes of the image's files."""
+
+    channel: str
+    command_line: str
+    where: Addresses
+    signed: bool
+
+
+def render(manifest: Manifest, release_id: str, wording: Wording) -> bytes:
     """The script's bytes."""
+    channel, line, where, signed = wording
     fetch = f"--timeout {STALL_LIMIT}"
+
+    def verified(name: str) -> str:
+        address = where.signature(channel, release_id, name)
+        return f"\nimgverify {fetch} {name} {address} || goto failed" if signed else ""
+
     initrds = "\n".join(
-        f"initrd {fetch} --name {file.name} {where.blob(file)} || goto failed" for file in manifest.of_role("initrd")
+        f"initrd {fetch} --name {file.name} {where.blob(file)} || goto failed{verified(file.name)}"
+        for file in manifest.of_role("initrd")
     )
     return f"""#!ipxe
 # Written by nixmetal.builders; a change here is found and undone by the next publication.
@@ -70,7 +92,7 @@ isset ${{nixmetal-wait}} || set nixmetal-wait:int32 2
 
 :try
 imgfree
-kernel {fetch} --name {KERNEL_NAME} {where.blob(manifest.kernel)} {line} || goto failed
+kernel {fetch} --name {KERNEL_NAME} {where.blob(manifest.kernel)} {line} || goto failed{verified(KERNEL_NAME)}
 {initrds}
 boot || goto failed
 
@@ -80,5 +102,16 @@ echo nixmetal: release {release_id} was not booted, next try in ${{nixmetal-wait
 sleep ${{nixmetal-wait}}
 inc nixmetal-wait ${{nixmetal-wait}}
 iseq ${{nixmetal-wait}} 64 && set nixmetal-wait:int32 32 ||
-chain --replace --autofree {fetch} {where.script} || goto try
+{_begin_anew(fetch, where.script, signed)}
 """.encode("ascii")
+
+
+def _begin_anew(fetch: str, script: str, signed: bool) -> str:
+    """With imgtrust in force iPXE goes on with no script that it has not verified."""
+    if not signed:
+        return f"chain --replace --autofree {fetch} {script} || goto try"
+    return (
+        f"imgfetch {fetch} --name {SCRIPT_NAME} {script} || goto try\n"
+        f"imgverify {fetch} {SCRIPT_NAME} {script}{SIGNATURE_ENDING} || goto try\n"
+        f"imgexec --replace --autofree {SCRIPT_NAME} || goto try"
+    )

@@ -10,7 +10,7 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from .blobs import check_blobs, refuse_missing
@@ -31,17 +31,23 @@ from .releases import (
     write_release,
 )
 from .script import channel_url
+from .signatures import to_sign, with_signatures
 from .store_errors import explained
+
+# A release that is in the store has its signatures.
+KEPT_AS_IT_IS = ("activate", "rollback", "keep")
 
 
 class Writer(NamedTuple):
-    """Who writes to which store, and how."""
+    """Who writes to which store, and how. Signatures are by file name, in base64, and signed says which digests they are of."""
 
     root: str
     dry_run: bool = False
     lock_timeout: float = 60
     break_lock: str | None = None
     by: str | None = None
+    signed: Mapping[str, str] | None = None
+    signatures: Mapping[str, str] | None = None
 
 
 class Publication(NamedTuple):
@@ -55,6 +61,8 @@ class Publication(NamedTuple):
     missing: list[ImageFile]
     changed: bool
     action: str
+    # Name -> SHA-256 of what is to be signed.
+    to_sign: dict[str, str]
 
 
 def publish(root: str, manifest: Manifest, settings: Settings, dry_run: bool, lock_timeout: float) -> Publication:
@@ -71,12 +79,13 @@ def switch(writer: Writer, channel: str, choose: Choice, replaces: str | None = 
     try:
         if writer.dry_run:
             # Whatever makes the root has not run either.
-            return _plan(root, channel, _target(root, channel, choose, replaces), remember=False)
+            target = _signed(writer, _target(root, channel, choose, replaces))
+            return _plan(root, channel, target, remember=False)
         if not os.path.isdir(root):
             raise NetbootError(f"root: the directory {root} does not exist; role netboot_server makes it.")
         with store_lock(root, f"switch the channel {channel}", writer.lock_timeout, writer.break_lock) as lock:
             late = _record_forgotten(root, channel)
-            target = _target(root, channel, choose, replaces)
+            target = _signed(writer, _target(root, channel, choose, replaces))
             plan = _plan(root, channel, target, remember=True)
             return _apply(writer, lock, target, plan._replace(changed=plan.changed or late))
     except OSError as error:
@@ -93,6 +102,13 @@ def _target(root: str, channel: str, choose: Choice, replaces: str | None) -> Ta
     return Target(load_release(root, channel, active), "keep")
 
 
+def _signed(writer: Writer, target: Target) -> Target:
+    unsigned_rehearsal = writer.dry_run and writer.signatures is None
+    if target.action in KEPT_AS_IT_IS or unsigned_rehearsal:
+        return target
+    return target._replace(release=with_signatures(target.release, writer.signed or {}, writer.signatures or {}))
+
+
 def _plan(root: str, channel: str, target: Target, remember: bool) -> Publication:
     """What there is, what there would be."""
     release = target.release
@@ -102,7 +118,8 @@ def _plan(root: str, channel: str, target: Target, remember: bool) -> Publicatio
     after = describe(release.release_id, release.document, release.command_line)
     done = previous == release.release_id and is_written(root, release) and _is_recorded(root, channel, previous)
     url = channel_url(release.settings.base_url, channel)
-    return Publication(release, url, previous, before, after, missing, not done, target.action)
+    unsigned = {} if target.action in KEPT_AS_IT_IS else to_sign(release)
+    return Publication(release, url, previous, before, after, missing, not done, target.action, unsigned)
 
 
 def _apply(writer: Writer, lock: StoreLock, target: Target, plan: Publication) -> Publication:

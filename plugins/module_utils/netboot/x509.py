@@ -24,6 +24,8 @@ PEM = re.compile(rb"-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", 
 INTEGER, BIT_STRING, OCTET_STRING, OID, SEQUENCE = 0x02, 0x03, 0x04, 0x06, 0x30
 UTC_TIME = 0x17
 KEY_TYPES = {bytes.fromhex("2a864886f70d010101"): "RSA", bytes.fromhex("2a8648ce3d0201"): "ECDSA"}
+KEY_USAGE = bytes.fromhex("551d0f")
+DIGITAL_SIGNATURE = 0x80
 ALTERNATIVE_NAMES, BASIC_CONSTRAINTS, EXTENDED_USAGE = (bytes.fromhex(text) for text in ("551d11", "551d13", "551d25"))
 COMMON_NAME = bytes.fromhex("550403")
 CODE_SIGNING = bytes.fromhex("2b06010505070303")
@@ -41,6 +43,7 @@ class Certificate(NamedTuple):
     key_type: str
     names: tuple[str, ...]
     is_authority: bool
+    may_sign: bool
     may_sign_code: bool
 
     @property
@@ -91,6 +94,7 @@ def parse_certificate(der: bytes) -> Certificate:
         _key_type(key),
         tuple(_alternative_names(extensions.get(ALTERNATIVE_NAMES, b"\x30\x00"))),
         _is_authority(extensions.get(BASIC_CONSTRAINTS, b"\x30\x00")),
+        _may_sign(extensions.get(KEY_USAGE, b"\x03\x01\x00")),
         CODE_SIGNING in [usage.content for usage in _inside(extensions.get(EXTENDED_USAGE, b"\x30\x00"))],
     )
 
@@ -143,6 +147,12 @@ def _alternative_names(encoded: bytes) -> Iterator[str]:
         elif name.tag == 0x87:
             family = socket.AF_INET if len(name.content) == 4 else socket.AF_INET6
             yield socket.inet_ntop(family, name.content)
+
+
+def _may_sign(encoded: bytes) -> bool:
+    """A bit string: how many bits of the last byte do not count, then the bits, digitalSignature first."""
+    bits = next(elements(encoded)).content[1:]
+    return bool(bits) and bool(bits[0] & DIGITAL_SIGNATURE)
 
 
 def _is_authority(encoded: bytes) -> bool:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 from commands import CACHE, CHECKOUT
+from newc import entry
 
 PACKAGES = "linux-image-amd64,btrfs-progs,busybox-static,coreutils,cryptsetup-bin,dash,mount,util-linux"
 MODULES = (
@@ -80,13 +81,6 @@ def provide() -> Path:
         subprocess.run(command, check=True)
         begun.rename(root)
     return root
-
-
-def entry(name: str, mode: int, content: bytes) -> bytes:
-    """One file of a newc archive (Linux, Documentation/driver-api/early-userspace/buffer-format.rst)."""
-    fields = [0, mode, 0, 0, 1, 0, len(content), 0, 0, 0, 0, len(name) + 1, 0]
-    head = b"070701" + "".join(f"{field:08x}" for field in fields).encode() + name.encode() + b"\0"
-    return head + b"\0" * (-len(head) % 4) + content + b"\0" * (-len(content) % 4)
 
 
 def content_of(root: Path) -> Iterator[tuple[str, int, bytes]]:

@@ -19,12 +19,13 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.names im
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.releases import Settings, make_release
 
 CONTRACTS = Path(__file__).resolve().parents[5] / "docs" / "contracts"
-# Pieces concern the stream alone; the last three cannot be said to the module, and a slash at the end is forgiven.
+# Pieces concern the stream alone; the last four cannot be said to the module, and a slash at the end is forgiven.
 NOT_HERE = (
     "piece-without-digest",
     "base-url-with-slash-at-end",
     "image-manifest-alone",
     "no-kernel-params",
+    "not-signed-is-not-said",
     "unknown-url-style",
 )
 
@@ -40,7 +41,11 @@ def released(document: dict[str, Any]) -> dict[str, Any]:
         "release", {"channel": "lab", "base_url": "http://web", "url_style": "relative", "kernel_params": []}
     )
     settings = Settings(
-        check_channel(own["channel"]), check_base_url(own["base_url"]), own["url_style"], tuple(own["kernel_params"])
+        check_channel(own["channel"]),
+        check_base_url(own["base_url"]),
+        own["url_style"],
+        tuple(own["kernel_params"]),
+        own.get("signed", False),
     )
     text = make_release(check_manifest(document, "manifest"), settings).contents["manifest.json"]
     result: dict[str, Any] = json.loads(text)

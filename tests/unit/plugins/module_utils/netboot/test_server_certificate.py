@@ -13,6 +13,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from authority import Issued, issue, write_pair
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.errors import NetbootError
@@ -24,8 +25,6 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.server_c
     is_served,
 )
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.x509 import parse_certificate
-
-from .authority import Issued, issue, write_pair
 
 ROOT = issue("Test Root", authority=True, days=(-1, 900))
 MIDDLE = issue("Test R1", ROOT, authority=True, days=(-1, 400))

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 import yaml
+from authority import issue, write_pair
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.errors import NetbootError
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.manifest import check_manifest
@@ -25,8 +26,6 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.releases
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.status import Wanted, write_status
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.status_page import render_page, size
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.switch import publish
-
-from .authority import issue, write_pair
 
 ALERTS = Path(__file__).resolve().parents[5] / "roles/netboot_releases/files/alerts.yml"
 # make units unpacks one.

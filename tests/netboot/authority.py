@@ -16,6 +16,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+USAGES = (
+    *("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement"),
+    *("key_cert_sign", "crl_sign", "encipher_only", "decipher_only"),
+)
 Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
 
@@ -41,6 +45,7 @@ def issue(
     names: tuple[str, ...] = (),
     authority: bool = False,
     code_signing: bool = False,
+    signing: bool = True,
     elliptic: bool = False,
     days: tuple[float, float] = (-1, 30),
 ) -> Issued:
@@ -66,6 +71,9 @@ def issue(
         builder = builder.add_extension(x509.SubjectAlternativeName(list(map(_alternative, names))), critical=False)
     if code_signing:
         builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING]), critical=False)
+    if code_signing and signing:
+        usage = dict.fromkeys(USAGES, False) | {"digital_signature": True}
+        builder = builder.add_extension(x509.KeyUsage(**usage), critical=True)
     return Issued(builder.sign(issuer.key if issuer else key, hashes.SHA256()), key)
 
 
@@ -81,3 +89,10 @@ def write_pair(directory: Path, chain: list[Issued], names: tuple[str, str] = ("
     directory.mkdir(parents=True, exist_ok=True)
     (directory / names[0]).write_bytes(b"".join(issued.pem for issued in chain))
     (directory / names[1]).write_bytes(chain[0].key_pem())
+
+
+def read_pair(certificate: Path, key: Path) -> Issued:
+    """An authority from files."""
+    loaded = serialization.load_pem_private_key(key.read_bytes(), None)
+    assert isinstance(loaded, Key)
+    return Issued(x509.load_pem_x509_certificate(certificate.read_bytes()), loaded)

@@ -1,0 +1,59 @@
+# Copyright (c) 2026, nixmetal.builders contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What of a release is signed, and a release with its signatures. They lie in its directory, beside manifest and script."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import os
+from collections.abc import Mapping
+
+from .errors import NetbootError
+from .names import KERNEL_NAME
+from .releases import Release, release_path
+from .script import SCRIPT_NAME, SIGNATURE_ENDING
+
+
+def to_sign(release: Release) -> dict[str, str]:
+    """Name -> SHA-256 of what iPXE verifies. Stage 1 verifies segments by the digests that the first initrd names."""
+    if not release.settings.signed:
+        return {}
+    manifest = release.manifest
+    return {
+        KERNEL_NAME: manifest.kernel.sha256,
+        **{file.name: file.sha256 for file in manifest.of_role("initrd")},
+        SCRIPT_NAME: hashlib.sha256(release.contents[SCRIPT_NAME]).hexdigest(),
+    }
+
+
+def with_signatures(release: Release, digests: Mapping[str, str], signatures: Mapping[str, str]) -> Release:
+    """The release with its signatures, which have to be those of exactly its files."""
+    wanted = to_sign(release)
+    if not wanted:
+        return release
+    if dict(digests) != wanted or set(signatures) != set(wanted):
+        raise NetbootError(
+            f"signatures: the release {release.release_id} of {release.settings.channel} needs signatures of "
+            f"{', '.join(wanted)} as they are now. Sign what to_sign returns in check mode (netboot_signature, on the host that holds "
+            "the key), and give both; nothing was published."
+        )
+    files = {name + SIGNATURE_ENDING: _decoded(name, text) for name, text in signatures.items()}
+    return release._replace(contents={**release.contents, **files})
+
+
+def missing_signatures(root: str, release: Release) -> list[str]:
+    """What a signed release in the store lacks."""
+    folder = release_path(root, release.settings.channel, release.release_id)
+    names = [name + SIGNATURE_ENDING for name in to_sign(release)]
+    return [name for name in names if not os.path.isfile(os.path.join(folder, name))]
+
+
+def _decoded(name: str, text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, TypeError, ValueError) as error:
+        raise NetbootError(f"signatures: that of {name} is not base64; nothing was published.") from error

@@ -1,0 +1,187 @@
+# Copyright (c) 2026, nixmetal.builders contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Signatures for iPXE's imgverify, and releases that carry them. OpenSSL is the judge of the messages here."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from authority import Issued, issue
+
+from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.cms import Signer, sign_digests
+from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.errors import NetbootError
+from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.publish import image_of, older, staged_manifest
+from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.releases import Settings
+from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.switch import Publication, Writer, switch
+from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.verify import verify
+
+if TYPE_CHECKING:
+    from .conftest import Store
+
+ROOT = issue("Code Root", authority=True)
+SIGNING = issue("netboot code", ROOT, code_signing=True)
+SIGNED = Settings("lab", "https://web", "relative", (), signed=True)
+
+pytestmark = pytest.mark.skipif(not shutil.which("openssl"), reason="there is no openssl here")
+
+
+def signer(directory: Path, own: Issued = SIGNING, key: Issued | None = None, password: bytes | None = None) -> Signer:
+    directory.mkdir(exist_ok=True)
+    (directory / "chain.pem").write_bytes(own.pem + ROOT.pem)
+    (directory / "key.pem").write_bytes((key or own).key_pem(password))
+    return Signer(str(directory / "chain.pem"), str(directory / "key.pem"))
+
+
+def accepted(directory: Path, content: bytes, signature: str) -> subprocess.CompletedProcess[bytes]:
+    """What OpenSSL says of content and signature."""
+    for name, text in (("content", content), ("signature", base64.b64decode(signature)), ("root.pem", ROOT.pem)):
+        (directory / name).write_bytes(text)
+    command = ["openssl", "cms", "-verify", "-binary", "-inform", "DER", "-in", "signature", "-content", "content"]
+    command += ["-CAfile", "root.pem", "-purpose", "any", "-out", "/dev/null"]
+    return subprocess.run(command, cwd=directory, capture_output=True, check=False)
+
+
+@pytest.mark.parametrize("content", [b"", b"a kernel", bytes(1 << 20)])
+def test_openssl_accepts_the_signature_and_no_other_content(tmp_path: Path, content: bytes) -> None:
+    digest = hashlib.sha256(content).hexdigest()
+    made = sign_digests(signer(tmp_path / "key"), {"kernel": digest})
+    assert accepted(tmp_path, content, made["kernel"]).returncode == 0, accepted(
+        tmp_path, content, made["kernel"]
+    ).stderr
+    assert accepted(tmp_path, content + b"x", made["kernel"]).returncode != 0
+    assert sign_digests(signer(tmp_path / "key"), {"kernel": digest}) == made
+
+
+def test_the_message_is_what_openssl_itself_makes_of_the_whole_content(tmp_path: Path) -> None:
+    own = signer(tmp_path)
+    (tmp_path / "content").write_bytes(b"a kernel")
+    (tmp_path / "root.pem").write_bytes(ROOT.pem)
+    command = ["openssl", "cms", "-sign", "-binary", "-noattr", "-md", "sha256", "-in", "content", "-outform", "DER"]
+    command += ["-signer", own.certificate, "-inkey", own.key, "-certfile", "root.pem"]
+    theirs = subprocess.run(command, cwd=tmp_path, capture_output=True, check=True).stdout
+    ours = base64.b64decode(sign_digests(own, {"kernel": hashlib.sha256(b"a kernel").hexdigest()})["kernel"])
+    assert ours == theirs
+
+
+def test_a_key_with_a_passphrase(tmp_path: Path) -> None:
+    locked = signer(tmp_path / "key", password=b"secret words")
+    (tmp_path / "words").write_text("secret words\n")
+    digest = {"kernel": hashlib.sha256(b"a").hexdigest()}
+    made = sign_digests(locked._replace(passphrase_file=str(tmp_path / "words")), digest)
+    assert accepted(tmp_path, b"a", made["kernel"]).returncode == 0
+    (tmp_path / "words").write_text("other words\n")
+    with pytest.raises(NetbootError, match="key: cannot sign with") as refused:
+        sign_digests(locked._replace(passphrase_file=str(tmp_path / "words")), digest)
+    assert "words" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("own", "words"),
+    [
+        (issue("web", ROOT), "web in .* is not for code signing"),
+        (issue("code", ROOT, code_signing=True, signing=False), "code in .* is not for signatures"),
+        (issue("code", ROOT, code_signing=True, elliptic=True), "code in .* has an ECDSA key; only RSA"),
+        (issue("code", ROOT, code_signing=True, days=(-9, -1)), "code in .* has expired on"),
+        (issue("code", ROOT, code_signing=True, days=(1, 9)), "code in .* is not valid before"),
+    ],
+)
+def test_certificates_that_ipxe_would_refuse(tmp_path: Path, own: Issued, words: str) -> None:
+    with pytest.raises(NetbootError, match=f"certificate: {words}.*Nothing was signed"):
+        sign_digests(signer(tmp_path, own), {"kernel": "0" * 64})
+
+
+def test_what_else_cannot_sign(tmp_path: Path) -> None:
+    with pytest.raises(NetbootError, match="is not that of the key"):
+        sign_digests(signer(tmp_path / "a", key=ROOT), {"kernel": "0" * 64})
+    good = signer(tmp_path / "b")
+    with pytest.raises(NetbootError, match="digests: that of kernel is not 64"):
+        sign_digests(good, {"kernel": "0" * 63})
+    with pytest.raises(NetbootError, match="certificate: cannot read"):
+        sign_digests(good._replace(certificate="/no/file"), {"kernel": "0" * 64})
+    with pytest.raises(NetbootError, match="Install openssl on the host with the key"):
+        sign_digests(good._replace(openssl="/no/openssl"), {"kernel": "0" * 64})
+
+
+def published(store: Store, image_id: str, own: Signer | None, **more: Any) -> Publication:
+    root = str(store.root)
+    if not (store.root / ".state" / "staging" / image_id).exists():
+        store.image(image_id)
+    choice = image_of(staged_manifest(root, image_id), SIGNED)
+    digests = switch(Writer(root, dry_run=True), "lab", choice).to_sign
+    signatures = sign_digests(own, digests) if own else None
+    return switch(Writer(root, False, 1, signed=digests, signatures=signatures, **more), "lab", choice)
+
+
+def test_a_signed_release_carries_its_signatures(store: Store, tmp_path: Path) -> None:
+    own = signer(tmp_path / "key")
+    done = published(store, "one", own)
+    folder = store.root / "releases" / "lab" / done.release.release_id
+    contents = {
+        "kernel": b"kernel of one",
+        "initrd-00": b"root of one",
+        "netboot.ipxe": (folder / "netboot.ipxe").read_bytes(),
+    }
+    assert set(done.to_sign) == set(contents)
+    for name, content in contents.items():
+        signature = base64.b64encode((folder / f"{name}.sig").read_bytes()).decode()
+        assert accepted(tmp_path, content, signature).returncode == 0
+    script = contents["netboot.ipxe"].decode()
+    for name in ("kernel", "initrd-00"):
+        line = f"imgverify --timeout 60000 {name} ../releases/lab/{done.release.release_id}/{name}.sig || goto failed"
+        assert script.count(line) == 1
+    assert re.search(r"^imgverify --timeout 60000 netboot.ipxe netboot.ipxe.sig \|\| goto try$", script, re.MULTILINE)
+    assert "chain" not in script
+    assert published(store, "one", own).changed is False
+    assert verify(str(store.root)).problems == []
+
+
+def test_without_signatures_or_with_those_of_another_release_nothing_is_published(store: Store, tmp_path: Path) -> None:
+    own = signer(tmp_path / "key")
+    with pytest.raises(
+        NetbootError, match=r"signatures: the release .* needs signatures of kernel, initrd-00, netboot\.ipxe"
+    ):
+        published(store, "one", None)
+    root = str(store.root)
+    store.image("two")
+    first = switch(Writer(root, True), "lab", image_of(staged_manifest(root, "one"), SIGNED)).to_sign
+    writer = Writer(root, False, 1, signed=first, signatures=sign_digests(own, first))
+    with pytest.raises(NetbootError, match="needs signatures of kernel"):
+        switch(writer, "lab", image_of(staged_manifest(root, "two"), SIGNED))
+    fewer = {name: text for name, text in sign_digests(own, first).items() if name != "kernel"}
+    with pytest.raises(NetbootError, match="needs signatures of kernel"):
+        switch(writer._replace(signatures=fewer), "lab", image_of(staged_manifest(root, "one"), SIGNED))
+    broken = {**sign_digests(own, first), "kernel": "no!"}
+    with pytest.raises(NetbootError, match="that of kernel is not base64"):
+        switch(writer._replace(signatures=broken), "lab", image_of(staged_manifest(root, "one"), SIGNED))
+    assert not (store.root / "lab").exists()
+
+
+def test_an_older_signed_release_needs_no_key_and_keeps_its_signatures(store: Store, tmp_path: Path) -> None:
+    own = signer(tmp_path / "key")
+    first = published(store, "one", own).release.release_id
+    published(store, "two", own)
+    root = str(store.root)
+    assert switch(Writer(root, False, 1), "lab", older(root, "lab", "previous")).release.release_id == first
+    (store.root / "releases" / "lab" / first / "kernel.sig").unlink()
+    assert "lacks kernel.sig" in verify(root).problems[0]
+    published(store, "two", own)
+    with pytest.raises(NetbootError, match=r"is signed and lacks kernel\.sig, so no machine would boot it"):
+        switch(Writer(root, False, 1), "lab", older(root, "lab", first))
+
+
+def test_a_new_certificate_replaces_the_signatures(store: Store, tmp_path: Path) -> None:
+    published(store, "one", signer(tmp_path / "old"))
+    renewed = signer(tmp_path / "new", issue("netboot code", ROOT, code_signing=True))
+    assert published(store, "one", renewed).changed is True
+    signature = base64.b64encode((store.root / "lab" / "kernel.sig").read_bytes()).decode()
+    assert accepted(tmp_path, b"kernel of one", signature).returncode == 0
+    assert published(store, "one", renewed).changed is False
