@@ -6,12 +6,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.autoscale import Readings
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.autoscale import autoscale_plan as decide
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.autoscale_buying import known_prices
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.autoscale_channels import (
+    blocked_offers,
+    with_images,
+)
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.autoscale_order import autoscale_order as order
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.autoscale_settings import (
     Limits,
@@ -38,18 +44,20 @@ def autoscale_plan(
     limits: Json,
     now: str | None = None,
 ) -> dict[str, Any]:
+    sizes, answers, offers = read_classes(classes), readings.get("channels", {}), readings.get("offers", {})
     taken = Readings(
         builders=[facts_of(host) for host in hosts],
         queue=readings["queue"],
         queue_reason=readings.get("queue_reason", ""),
         jobs=readings["jobs"],
         requests=readings["requests"],
-        offers=readings.get("offers", {}),
-        prices=readings.get("prices", {}),
-        state=readings.get("state"),
+        offers=offers,
+        prices=known_prices(offers, readings.get("prices", {})),
+        blocked=blocked_offers(sizes, answers),
+        state=_state(readings.get("state")),
         now=_moment(now),
     )
-    return decide(taken, Settings(Limits(**limits), read_classes(classes)))
+    return decide(taken, Settings(Limits(**limits), with_images(sizes, answers)))
 
 
 def autoscale_order(classes: Sequence[Json], creation: Json, channels: Sequence[Json]) -> dict[str, Any]:
@@ -58,6 +66,16 @@ def autoscale_order(classes: Sequence[Json], creation: Json, channels: Sequence[
 
 def autoscale_table(plan: Json, kept: bool = True) -> list[str]:
     return autoscale_lines(plan, kept)
+
+
+def _state(kept: Any) -> Any:
+    """What the last run left, also as the text of its file. What is not understood is as if it were lost."""
+    if not isinstance(kept, str):
+        return kept
+    try:
+        return json.loads(kept)
+    except ValueError:
+        return None
 
 
 def _moment(text: str | None) -> datetime:

@@ -103,6 +103,7 @@ def readings(*builders: dict[str, Any], runnable: int | None = 0, **changes: Any
         "requests": [],
         "offers": {},
         "prices": {},
+        "blocked": {},
         "state": None,
         "now": NOW,
     }

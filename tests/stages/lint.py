@@ -79,10 +79,10 @@ def _packages(*names: str) -> list[str]:
 
 
 def _programs() -> list[str]:
-    """What is typed beside the plugins: the lab's emulator and driver, and these stages."""
+    """What is typed beside the plugins: the lab's emulator and driver, the simulator, and these stages."""
     return [
         name
-        for name in ("docs/site", "extensions/lab", "roles/lab/files", "tests/stages")
+        for name in ("docs/site", "extensions/lab", "roles/lab/files", "tests/simulation", "tests/stages")
         if any((CHECKOUT / name).rglob("*.py"))
     ]
 

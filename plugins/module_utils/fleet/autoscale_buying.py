@@ -40,6 +40,16 @@ def committed(machines: Sequence[Machine], requests: Sequence[Json]) -> Cost:
     return Cost(usd, tuple(machine.id for machine in single if machine.usd is None))
 
 
+def known_prices(answers: Mapping[str, Json], told: Json) -> dict[str, Any]:
+    """What machines may cost that do not say it themselves: the operator's word, else the dearest price on demand, by plan."""
+    found: dict[str, Any] = {}
+    for entry in (entry for answer in answers.values() for entry in answer["offers"]):
+        price = entry["on_demand_price_usd_per_hour"]
+        if price is not None:
+            found[entry["plan"]] = max(price, found.get(entry["plan"], 0))
+    return {**found, **told}
+
+
 @dataclasses.dataclass(frozen=True)
 class Purchase:
     """One machine to buy."""
@@ -53,14 +63,18 @@ class Purchase:
 class Market:
     """What can be bought: offers that did not fail lately, where the provider has the plan and the price is within the bid."""
 
-    def __init__(self, answers: Mapping[str, Json], failed: Mapping[str, float]) -> None:
+    def __init__(self, answers: Mapping[str, Json], blocked: Mapping[str, str], failed: Mapping[str, float]) -> None:
         self._answers = answers
+        self._blocked = blocked
         self._failed = failed
 
     def choose(self, size: SizeClass) -> tuple[Offer, str] | str:
         """The first offer that can be bought, with its metro; or why there is none."""
         reasons = []
         for offer in size.offers:
+            if offer.full_name in self._blocked:
+                reasons.append(self._blocked[offer.full_name])
+                continue
             found = [metro for metro in self._metros(offer) if offer.bid_name(metro) not in self._failed]
             if found:
                 return offer, found[0]

@@ -124,3 +124,44 @@ def test_table_of_an_unknown_queue() -> None:
     text = "\n".join(FILTERS["autoscale_table"](plan(readings(runnable=None))))
     assert "small: Hydra is down" in text
     assert "nothing is to be done" in text
+
+
+def decided(answers: dict[str, Any], state: Any = None, *hosts: dict[str, Any]) -> dict[str, Any]:
+    queue = [{"system": "x86_64-linux", "features": [], "runnable": 9, "running": 0}]
+    jobs = {host["builder_id"]: {"jobs": 0} for host in hosts}
+    given = {"queue": queue, "jobs": jobs, "requests": [], "channels": answers, "state": state}
+    answer: dict[str, Any] = FILTERS["autoscale_plan"](
+        [size()], list(hosts), given, LIMITS, "2026-11-24T12:00:00+00:00"
+    )
+    return answer
+
+
+def test_nothing_is_bought_that_could_not_boot() -> None:
+    answer = decided({"stable": {"status": 404, "url": "http://192.0.2.1/stable/manifest.json"}})
+    assert (answer["create"], answer["classes"][0]["obstacle"][:33]) == ([], "channel 'stable' has no release (")
+    good = {"stable": {"status": 200, "json": {"image_id": "i", "system": "x86_64-linux"}}}
+    assert decided(good)["create"][0]["new"] == 1
+
+
+def test_image_of_the_channel_decides_which_machine_goes() -> None:
+    good = {"stable": {"status": 200, "json": {"image_id": "a" * 32 + "-image", "system": "x86_64-linux"}}}
+    hosts = [machine(1, builder_image_id="a" * 32 + "-image", age=7200), machine(2)]
+    assert decided(good, None, *hosts)["remove"] == ["m2"]
+    assert decided({}, None, *hosts)["remove"] == ["m1"], "the oldest, where nothing is known of images"
+
+
+@pytest.mark.parametrize("state", ["", "{", "[]", '{"schema": 1, "fleet": "lab", "wanted": {}, "failed": {}}'])
+def test_state_is_taken_as_text(state: str) -> None:
+    assert decided({}, state)["state"]["wanted"] == {"small": [[1795521600.0, 1]]}
+
+
+def test_machine_without_a_price_costs_what_the_plan_costs_on_demand() -> None:
+    offers = {"equinix_metal": {"offers": [
+        {"plan": "c3.small.x86", "metro": metro, "spot_price_usd_per_hour": 0.1, "on_demand_price_usd_per_hour": price}
+        for metro, price in (("am", 0.75), ("da", 0.8), ("ny", None))
+    ]}}  # fmt: skip
+    given = {"queue": [], "jobs": {}, "requests": [], "offers": offers}
+    host = machine(1, builder_tags=["nixmetal-fleet=lab"])
+    assert FILTERS["autoscale_plan"]([size()], [host], given, LIMITS)["usd_per_hour"] == 0.8
+    told = {**given, "prices": {"m1": 0.25}}
+    assert FILTERS["autoscale_plan"]([size()], [host], told, LIMITS)["usd_per_hour"] == 0.25
