@@ -35,8 +35,10 @@ def nix_machines_parse(text: str, parser: str = "nix") -> list[dict[str, Any]]:
     ]
 
 
-def builders_reading_problems(reading: Mapping[str, Any] | None, hosts: int, max_age: float = 0) -> list[str]:
-    return reading_problems(reading, hosts, max_age, datetime.now(UTC))
+def builders_reading_problems(
+    reading: Mapping[str, Any] | None, hosts: int, max_age: float = 0, allowed_filters: Iterable[str] = ()
+) -> list[str]:
+    return reading_problems(reading, hosts, max_age, datetime.now(UTC), allowed_filters)
 
 
 class FilterModule:

@@ -18,6 +18,9 @@ description:
   - When everything could be read, the variable C(builders_reading) of the group C(all) says so. Ansible goes on without hosts
     when an inventory plugin fails, so whatever writes or deletes by this inventory must look at that variable first.
     It is null as long as the reading is not complete.
+  - C(builders_reading.filters) names the options that may have left machines out, which are O(tags), those named C(only_*), O(query)
+    and O(hide_draining). The roles of this collection that write or delete refuse such a reading, unless
+    C(builders_reading_allowed_filters) names the options. C(builders_reading.fleet) is O(fleet).
   - An inventory has one source of builders, since one reading cannot answer for two. A second source is refused, whether the
     first one failed or not, and so is one beside hosts that are in the group C(builders) already. C(builders_reading) is null
     then. To build on the machines of several projects, use an inventory for each.
@@ -40,7 +43,7 @@ options:
     type: str
   tags:
     description:
-      - List only the machines that carry all of these tags.
+      - Tags that are mandatory. List only the machines that carry each of them.
     type: list
     elements: str
     default: []
@@ -93,8 +96,7 @@ options:
     type: str
   hide_draining:
     description:
-      - Whether machines with one of O(skip_tags) are left out. They are counted as not read then, so nothing that reads the inventory
-        knows of them.
+      - Whether machines with one of O(skip_tags) are left out. Their host keys are kept all the same.
     type: bool
     default: false
   known_hosts_file:
@@ -197,7 +199,6 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.tr
 from ansible_collections.nixmetal.builders.plugins.plugin_utils.one_reading import GROUP, READING, announce_alone
 
 STALE = "builders_stale_since"
-FILTERS = ("states", "metros", "plans", "hostnames", "images")
 CONNECTION_OPTIONS = (
     "metal_api_url",
     "metal_auth_token",
@@ -246,7 +247,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         )
 
     def _scope(self) -> builders.Scope:
-        lists = {name: tuple(self.get_option(f"only_{name}")) for name in FILTERS}
+        lists = {name: tuple(self.get_option(f"only_{name}")) for name in builders.FILTERS}
         return builders.Scope(
             fleet=self._fleet(),
             tags=tuple(self.get_option("tags")),
@@ -305,8 +306,10 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
     ) -> None:
         inventory.add_group(GROUP)
         hosts = [self._variables(machine, choices) for machine in reading.machines]
-        hosts = [host for host in hosts if not (host["builder_draining"] and self.get_option("hide_draining"))]
+        # Before any is hidden: one that drains is still spoken to.
         self._keep_host_keys(hosts, reading)
+        hidden = self.get_option("hide_draining")
+        hosts = [host for host in hosts if not (host["builder_draining"] and hidden)]
         for host in hosts:
             self._add_host(inventory, host)
         if reading.stale:
@@ -314,7 +317,8 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         if reading.complete:
             projects = ",".join(self.get_option("project_ids")) or checked.project_id
             source = f"{self.NAME.rpartition('.')[2]} {checked.url}"
-            inventory.set_variable("all", READING, builders.announcement(reading, source, projects, len(hosts)))
+            told = builders.announcement(reading, source, projects, len(hosts), self._scope(), hidden)
+            inventory.set_variable("all", READING, told)
         for problem in reading.problems:
             self.display.warning(
                 f"{self.NAME}: {problem}. This reading is not complete, so builders_reading is not set."

@@ -22,6 +22,8 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.se
 # Raised when what is cached changes its form, so that an older cache is not misread.
 CACHE_FORM = 5
 
+FILTERS = ("states", "metros", "plans", "hostnames", "images")
+
 _HOST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
 
 
@@ -47,6 +49,12 @@ class Scope:
             return chosen
         ids = query.chosen_ids(self.query, chosen)
         return [device for device in chosen if device["id"] in ids]
+
+    def filters(self) -> list[str]:
+        """The options that may leave machines out of the reading. The fleet and the projects are its scope, and told apart."""
+        given = {f"only_{name}": getattr(self, name) for name in (*FILTERS, "spot")}
+        given = {"tags": self.tags, **given, "query": self.query}
+        return [option for option, value in given.items() if value not in ((), None)]
 
     def _fits(self, device: Mapping[str, Any]) -> bool:
         filters = ((self.states, "state"), (self.metros, "metro"), (self.plans, "plan"), (self.hostnames, "hostname"))
@@ -96,9 +104,11 @@ def from_cache(data: Mapping[str, Any]) -> Reading:
     return Reading(data["read_at"], data["complete"], list(data["problems"]), list(data["machines"]))
 
 
-def announcement(taken: Reading, source: str, project: str, count: int) -> dict[str, Any]:
-    """The variable builders_reading of a complete reading."""
+def announcement(taken: Reading, source: str, project: str, count: int, scope: Scope, hidden: bool) -> dict[str, Any]:
+    """The variable builders_reading of a complete reading, with what it says nothing of."""
     return {
+        "fleet": scope.fleet,
+        "filters": [*scope.filters(), *(["hide_draining"] if hidden else [])],
         "complete": True,
         "source": source,
         "project": project,

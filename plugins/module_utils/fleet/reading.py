@@ -10,7 +10,7 @@ leaves the variable builders_reading; that it is missing is the only trace of a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -20,8 +20,13 @@ CONTRACT = "builders-reading"
 CLOCKS_DIFFER_SECONDS = 300
 
 
-def reading_problems(reading: Mapping[str, Any] | None, hosts: int, max_age: float, now: datetime) -> list[str]:
-    """Why the reading cannot be trusted; `hosts` are in the group builders, `max_age` is in seconds, 0 for any age."""
+def reading_problems(
+    reading: Mapping[str, Any] | None, hosts: int, max_age: float, now: datetime, allowed_filters: Iterable[str] = ()
+) -> list[str]:
+    """Why the reading cannot be trusted; `hosts` are in the group builders, `max_age` is in seconds, 0 for any age.
+
+    What a filter left out is unknown: such a machine may build, and may run an image that nobody else runs.
+    """
     if not reading:
         return ["builders_reading is not set: the inventory plugin failed or was not asked"]
     shape = [f"builders_reading: {problem}" for problem in contract_problems(reading, CONTRACT)]
@@ -30,6 +35,12 @@ def reading_problems(reading: Mapping[str, Any] | None, hosts: int, max_age: flo
     found = []
     if reading["count"] != hosts:
         found.append(f"the reading found {reading['count']} machines, but the group builders has {hosts}")
+    filters = [name for name in reading.get("filters", []) if name not in set(allowed_filters)]
+    if filters:
+        found.append(
+            f"the reading leaves machines out (by {', '.join(filters)}), of which nothing is known: give an inventory "
+            "without these options, or name them in builders_reading_allowed_filters if nothing here depends on what they leave out"
+        )
     age = _age(reading["read_at"], now)
     if age is None:
         found.append(f"builders_reading: read_at {reading['read_at']!r} is not a time with its zone")

@@ -460,11 +460,42 @@ def test_rebooting_is_told_apart_from_unreadable(parse: Parse, api: Api) -> None
     assert variables(parse())["builder_booting"] is None
 
 
-def test_draining_machines_are_hidden_only_when_asked(parse: Parse, api: Api) -> None:
+def test_draining_machines_are_hidden_only_when_asked(parse: Parse, api: Api, tmp_path: Path) -> None:
     api.devices[0] = device(IDS[0], tags=["skip-hydra"])
     assert len(parse().hosts) == 2
-    inventory = parse(hide_draining=True)
+    keys = tmp_path / "known_hosts"
+    inventory = parse(hide_draining=True, known_hosts_file=str(keys))
     assert (list(inventory.hosts), reading(inventory)["count"]) == ([IDS[1]], 1)
+    assert "203.0.113.1 " in keys.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("options", "filters"),
+    [
+        ({}, []),
+        ({"fleet": "lab", "project_ids": ["one", "two"]}, []),
+        ({"tags": ["hydra"]}, ["tags"]),
+        *(
+            ({f"only_{name}": ["active"]}, [f"only_{name}"])
+            for name in ("states", "metros", "plans", "hostnames", "images")
+        ),
+        ({"only_spot": False}, ["only_spot"]),
+        ({"query": "@"}, ["query"]),
+        ({"hide_draining": True, "tags": ["hydra"]}, ["tags", "hide_draining"]),
+    ],
+)
+def test_a_reading_says_what_may_have_left_machines_out(
+    parse: Parse, options: dict[str, Any], filters: list[str]
+) -> None:
+    told = reading(parse(**options))
+    check_contract("builders-reading", told)
+    assert (told["filters"], told["fleet"]) == (filters, options.get("fleet"))
+
+
+def test_a_cached_reading_says_it_too(parse: Parse, tmp_path: Path) -> None:
+    for _run in range(2):
+        told = reading(parse(**CACHE, cache_connection=str(tmp_path / "cache"), only_states=["active"]))
+        assert told["filters"] == ["only_states"]
 
 
 def test_host_keys_are_kept_in_a_file_of_the_inventory(parse: Parse, api: Api, tmp_path: Path) -> None:

@@ -119,6 +119,20 @@ def test_failing_api_leaves_the_machines_file(fleet: Any, path: str) -> None:
     assert fleet.machines.read_text(encoding="utf-8") == before
 
 
+@pytest.mark.parametrize("filters", [{"only_metros": ["da"]}, {"hide_draining": True}])
+def test_inventory_that_leaves_machines_out_leaves_the_machines_file(fleet: Any, filters: dict[str, Any]) -> None:
+    before = fleet.machines.read_text(encoding="utf-8")
+    url = str(fleet.api.base_url).partition("/metal")[0]
+    fleet.write("metal_builders.yml", fleet.plugin(url, **filters))
+    try:
+        result = fleet.play("machines")
+    finally:
+        fleet.write("metal_builders.yml", fleet.plugin(url))
+    assert result.returncode != 0
+    assert f"the reading leaves machines out (by {next(iter(filters))})" in said(result)
+    assert fleet.machines.read_text(encoding="utf-8") == before
+
+
 def test_inventory_that_asks_nobody_leaves_the_machines_file(fleet: Any) -> None:
     before = fleet.machines.read_text(encoding="utf-8")
     for limit in ([], ["--limit", "coordinator"]):

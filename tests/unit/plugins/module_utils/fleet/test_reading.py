@@ -56,3 +56,13 @@ def test_clocks_may_differ_a_little() -> None:
 
 def test_any_age_is_taken_when_none_is_set() -> None:
     assert reading_problems(reading(read_at="2020-01-01T00:00:00Z"), 2, 0, NOW) == []
+
+
+def test_a_reading_that_left_machines_out_is_refused_unless_that_is_allowed() -> None:
+    filtered = reading(filters=["tags", "hide_draining"], fleet="lab")
+    (problem,) = reading_problems(filtered, 2, 3600, NOW)
+    assert "leaves machines out (by tags, hide_draining)" in problem
+    (problem,) = reading_problems(filtered, 2, 3600, NOW, ["tags"])
+    assert "leaves machines out (by hide_draining)" in problem
+    assert reading_problems(filtered, 2, 3600, NOW, ["hide_draining", "tags"]) == []
+    assert reading_problems(reading(filters=[]), 2, 3600, NOW) == []
