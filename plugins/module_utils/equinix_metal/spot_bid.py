@@ -20,6 +20,9 @@ MOST_DEVICES = 1000
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
 _INDEX = "{{index}}"
+_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_IPXE_SCRIPT = re.compile(r"#!i?pxe", re.IGNORECASE)
+IPXE = "custom_ipxe"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,12 +146,21 @@ def _check_ceiling(bid: Bid, ceiling: Any) -> None:
 
 
 def _check_boot(instance: Mapping[str, Any]) -> None:
-    url = values.text(instance.get("ipxe_script_url"))
-    if instance.get("operating_system") == "custom_ipxe" and url is None and not instance.get("userdata"):
+    """What Terraform's provider checked of iPXE, and that the URL is one."""
+    url, system = values.text(instance.get("ipxe_script_url")), instance.get("operating_system")
+    userdata = values.text(instance.get("userdata")) or ""
+    if system == IPXE and url is None and not userdata:
         raise SettingError(
             "ipxe_script_url is needed with the operating system custom_ipxe: without it, no machine boots."
         )
-    if url is not None and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).netloc):
+    if url is None:
+        return
+    # An operating system may be named by its id, which does not tell what it is.
+    if system != IPXE and not _ID.fullmatch(str(system)):
+        raise SettingError(f"ipxe_script_url is given, but the operating system is {system} and not custom_ipxe.")
+    if _IPXE_SCRIPT.match(userdata):
+        raise SettingError("userdata is an iPXE script, and ipxe_script_url is given as well: leave out one of them.")
+    if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).netloc:
         raise SettingError(f"ipxe_script_url is not an http or https URL: {url}")
 
 

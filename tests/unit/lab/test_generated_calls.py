@@ -93,7 +93,8 @@ def test_generated_calls_find_no_server_error(
     tmp_path: Path, examples: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pool = {"first": "10.0.0.10", "last": "10.0.255.254", "prefix_length": 16, "gateway": "10.0.0.1"}
-    with running(tmp_path, pool=pool) as emulator:
+    reservations = [{"plan": "c3.small.x86", "metro": "da", "count": 3}]
+    with running(tmp_path, pool=pool, reservations=reservations) as emulator:
         url = f"{emulator.url}/metal/v1"
         wanted = narrowed(yaml.safe_load(Path(str(SPECIFICATION)).read_text(encoding="utf-8")), known_ids(url))
         path = tmp_path / "narrowed.yaml"

@@ -52,6 +52,10 @@ FIELDS = [
     "facilities",
     "description",
     "billing_cycle",
+    "hardware_reservation_id",
+    "preserve_data",
+    "deprovision_fast",
+    "force_delete",
 ]
 bodies = st.dictionaries(st.sampled_from(FIELDS), odd, max_size=5)
 

@@ -60,6 +60,9 @@ def calls(lab):
     organization = lab.http.get(f"/projects/{PROJECT}").json()["organization"]["href"].rsplit("/", 1)[1]
     one, project, nothing = f"/devices/{device['id']}", f"/projects/{PROJECT}", "00000000-0000-0000-0000-000000000000"
     order = {"plan": "c3.small.x86", "operating_system": "debian_12", "metro": "da"}
+    for _number in range(2):
+        lab.cloud.reservations.add("c3.small.x86", "da")
+    reserved = order | {"hardware_reservation_id": "next-available"}
     server = {"plan": "c3.small.x86", "metro": "da", "quantity": "2"}
     prices = "facility=am6&plan=c3.small.x86&from=1699999000&until=1700000000"
     return [
@@ -76,6 +79,7 @@ def calls(lab):
         ("GET", "/projects/{id}/devices", f"{project}/devices?per_page=1", None),
         ("GET", "/projects/{id}/devices", f"/projects/{nothing}/devices", None),
         ("POST", "/projects/{id}/devices", f"{project}/devices", order),
+        ("POST", "/projects/{id}/devices", f"{project}/devices", reserved),
         ("POST", "/projects/{id}/devices", f"{project}/devices", {"plan": "none"}),
         ("GET", "/devices/{id}", one, None),
         ("PUT", "/devices/{id}", one, {"tags": ["a"]}),
@@ -92,7 +96,9 @@ def calls(lab):
         ("GET", "/plans", "/plans", None),
         ("GET", "/projects/{id}/plans", f"{project}/plans", None),
         ("GET", "/operating-systems", "/operating-systems", None),
-        ("GET", "/projects/{id}/hardware-reservations", f"{project}/hardware-reservations", None),
+        ("GET", "/projects/{id}/hardware-reservations", f"{project}/hardware-reservations?include=device", None),
+        ("GET", "/projects/{id}/hardware-reservations", f"{project}/hardware-reservations?per_page=1", None),
+        ("POST", "/projects/{id}/devices", f"{project}/devices", order | {"hardware_reservation_id": "none"}),
         ("GET", "/capacity/metros", "/capacity/metros", None),
         ("POST", "/capacity/metros", "/capacity/metros", {"servers": [server]}),
         ("POST", "/capacity/metros", "/capacity/metros", {"servers": 1}),

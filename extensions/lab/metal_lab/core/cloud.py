@@ -10,6 +10,7 @@ from metal_lab.core.clock import Clock
 from metal_lab.core.devices import Devices
 from metal_lab.core.events import EventLog
 from metal_lab.core.lifecycle import Lifecycle
+from metal_lab.core.reservations import Reservations
 from metal_lab.core.settings import Settings
 from metal_lab.core.spot import SpotMarket
 from metal_lab.core.store import Store
@@ -30,9 +31,10 @@ class Cloud:
         self.catalogue = self.world.catalogue
         self.market = self.world.market
         self.events = EventLog(self.world)
-        self.devices = Devices(self.world, self.events, backend)
+        self.reservations = Reservations(self.world)
+        self.devices = Devices(self.world, self.events, backend, self.reservations)
         self.spot = SpotMarket(self.world, self.devices)
-        self.machines = Lifecycle(self.world, self.devices, self.events, backend)
+        self.machines = Lifecycle(self.world, self.devices, self.events, backend, self.reservations)
         if _CLOCK_FACT in store.facts:
             clock.advance(store.facts[_CLOCK_FACT] - clock.offset)
 

@@ -16,6 +16,7 @@ from metal_lab.core.checks import Fields
 from metal_lab.core.errors import NotFound, Unprocessable
 from metal_lab.core.events import EventLog
 from metal_lab.core.records import Device
+from metal_lab.core.reservations import Reservations
 from metal_lab.core.world import World
 
 # For each action the states that it is allowed in.
@@ -29,8 +30,9 @@ ACTIONS = {
 
 
 class Devices:
-    def __init__(self, world: World, events: EventLog, backend: Backend) -> None:
+    def __init__(self, world: World, events: EventLog, backend: Backend, reservations: Reservations) -> None:
         self._world = world
+        self._reservations = reservations
         self._events = events
         self._backend = backend
         self._pool = AddressPool(world.settings.pool, (device.address for device in world.store.devices.values()))
@@ -57,7 +59,7 @@ class Devices:
     # -- making ----------------------------------------------------------------------------------
 
     def order(self, project_id: str, body: Any) -> Device:
-        """One device, on demand or a single spot instance."""
+        """One device, on demand, on a reserved server, or a single spot instance."""
         fields = Fields(body)
         plan = orders.check_plan(fields, self._world.catalogue)
         system = orders.check_operating_system(fields, self._world.catalogue)
@@ -68,10 +70,13 @@ class Devices:
             places = orders.check_sold(fields, self._world, plan, places, spot=spot)
         values = orders.instance_values(fields) | {"ssh_keys": orders.chosen_keys(fields, self._world, project_id)}
         hostname = fields.hostname()
+        if spot and fields.has("hardware_reservation_id"):
+            fields.complain("hardware_reservation_id", "can't be given with spot_instance")
+        reservation = self._reservations.wanted(fields, project_id, plan, places)
         fields.finish()
         assert plan is not None
         assert system is not None
-        metro = self._place_with_room(plan, places, bid)
+        metro = reservation.metro if reservation else self._place_with_room(plan, places, bid)
         return self.make(
             project_id=project_id,
             hostname=hostname,
@@ -80,6 +85,7 @@ class Devices:
             operating_system=system,
             spot_instance=spot,
             spot_price_max=bid if spot else None,
+            hardware_reservation_id=reservation.id if reservation else None,
             **values,
         )
 
@@ -194,17 +200,20 @@ class Devices:
             else:
                 device.operating_system = system
         url = fields.url("ipxe_script_url")
+        keeps_data = fields.flag("preserve_data") or fields.flag("deprovision_fast")
         fields.finish()
         device.ipxe_script_url = url or device.ipxe_script_url
+        device.wipes += not keeps_data
         self.move(device, "reinstalling")
         self._backend.reset(device)
 
     # -- ending ----------------------------------------------------------------------------------
 
-    def delete(self, device: Device) -> None:
+    def delete(self, device: Device, *, force: bool = False) -> None:
+        """Force goes past a state in which a machine is usually not ended, and not past a lock."""
         if device.locked:
             raise Unprocessable("Cannot delete a locked item.")
-        early = device.state in ("queued", "provisioning")
+        early = device.state in ("queued", "provisioning") and not force
         if early and not self._world.settings.delete_while_provisioning:
             raise Unprocessable("Cannot delete a device while it is provisioning")
         self.end(device)

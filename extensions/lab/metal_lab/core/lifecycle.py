@@ -9,14 +9,18 @@ from metal_lab.backends.base import Backend
 from metal_lab.core.devices import Devices
 from metal_lab.core.events import DHCP, EventLog
 from metal_lab.core.records import Device
+from metal_lab.core.reservations import Reservations
 from metal_lab.core.world import GONE, World
 
 
 class Lifecycle:
     """Also the receiver of the machines' own reports (MachineReports)."""
 
-    def __init__(self, world: World, devices: Devices, events: EventLog, backend: Backend) -> None:
+    def __init__(
+        self, world: World, devices: Devices, events: EventLog, backend: Backend, reservations: Reservations
+    ) -> None:
         self._world = world
+        self._reservations = reservations
         self._devices = devices
         self._events = events
         self._backend = backend
@@ -36,7 +40,10 @@ class Lifecycle:
         if state == "provisioning":
             for step in ("provisioning.101", "provisioning.102", "provisioning.103"):
                 self._events.add(device, step)
-            self._backend.power_on(device)
+            if self._reservations.is_broken(device):
+                self.failed(device.id, "The reserved server does not come up")
+            else:
+                self._backend.power_on(device)
 
     # -- reports ---------------------------------------------------------------------------------
 

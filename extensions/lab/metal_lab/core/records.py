@@ -46,6 +46,12 @@ class Device:
     powered: bool = False
     boot_completes_at: float | None = None
     boots: int = 0
+    # How often all its disks were wiped, which `preserve_data` and `deprovision_fast` of a reinstallation keep from.
+    wipes: int = 0
+
+    @property
+    def reserved(self) -> bool:
+        return self.hardware_reservation_id is not None
 
     @property
     def short_id(self) -> str:
@@ -93,12 +99,27 @@ class SshKey:
     project_id: str | None = None
 
 
-Record = Device | SpotRequest | Event | SshKey
-KINDS: dict[str, type[Device | SpotRequest | Event | SshKey]] = {
+@dataclass
+class Reservation:
+    """A reserved server. One in need of service or spare cannot be ordered; a broken one looks well and never comes up."""
+
+    id: str
+    project_id: str
+    plan: str
+    metro: str
+    created_at: float
+    spare: bool = False
+    need_of_service: bool = False
+    broken: bool = False
+
+
+Record = Device | SpotRequest | Event | SshKey | Reservation
+KINDS: dict[str, type[Device | SpotRequest | Event | SshKey | Reservation]] = {
     "device": Device,
     "spot_request": SpotRequest,
     "event": Event,
     "ssh_key": SshKey,
+    "reservation": Reservation,
 }
 
 

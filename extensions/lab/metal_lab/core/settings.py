@@ -47,6 +47,23 @@ class PlanSettings(_Model):
     memory_mb: int | None = Field(None, ge=128, description="memory of the virtual machine")
 
 
+class ReservationSettings(_Model):
+    """Reserved servers of one plan in one metro. A spare one cannot be ordered."""
+
+    plan: str
+    metro: str
+    count: int = Field(1, ge=1, le=1000)
+    spare: bool = False
+
+
+class LimitSettings(_Model):
+    """What holds for every call of the API: how many in a window of seconds, and how long each takes."""
+
+    calls: int | None = Field(None, ge=1, description="calls in a window; none for no limit")
+    window: float = Field(60.0, gt=0)
+    latency: float = Field(0.0, ge=0, le=60, description="real seconds before each answer")
+
+
 class TimingSettings(_Model):
     """Seconds that each step takes, on the emulator's clock."""
 
@@ -129,6 +146,8 @@ class Settings(_Model):
     delete_while_provisioning: bool = True
     metros: tuple[MetroSettings, ...] = Field(default_factory=_default_metros)
     plans: tuple[PlanSettings, ...] = Field(default_factory=_default_plans)
+    reservations: tuple[ReservationSettings, ...] = ()
+    limits: LimitSettings = LimitSettings()
     timing: TimingSettings = TimingSettings()
     pool: PoolSettings = PoolSettings()
     market: MarketSettings = MarketSettings()
@@ -148,6 +167,14 @@ class Settings(_Model):
             unknown = sorted((set(plan.metros) | set(plan.spot_prices)) - known)
             if unknown:
                 raise ValueError(f"plan {plan.slug} names metros that metros does not list: {', '.join(unknown)}")
+        return self
+
+    @model_validator(mode="after")
+    def _reservations_are_of_the_catalogue(self) -> Settings:
+        metros, plans = {metro.code for metro in self.metros}, {plan.slug for plan in self.plans}
+        for item in self.reservations:
+            if item.plan not in plans or item.metro not in metros:
+                raise ValueError(f"reservations: {item.plan} in {item.metro} is not in the catalogue")
         return self
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from metal_lab.core.records import KINDS, Device, Event, Record, SpotRequest, SshKey, to_json
+from metal_lab.core.records import KINDS, Device, Event, Record, Reservation, SpotRequest, SshKey, to_json
 
 # `place` keeps the order of creation over a restart; an upsert leaves it alone.
 _SCHEMA = """
@@ -28,6 +28,7 @@ class Store:
         self.devices: dict[str, Device] = {}
         self.spot_requests: dict[str, SpotRequest] = {}
         self.ssh_keys: dict[str, SshKey] = {}
+        self.reservations: dict[str, Reservation] = {}
         self.facts: dict[str, Any] = {}
         self._events: dict[str, list[Event]] = {}
         self._dirty: dict[tuple[str, str], Record | None] = {}
@@ -52,6 +53,8 @@ class Store:
                 self.spot_requests[record.id] = record
             case SshKey():
                 self.ssh_keys[record.id] = record
+            case Reservation():
+                self.reservations[record.id] = record
             case Event():
                 self._sequence = max(self._sequence, record.sequence)
                 self._events.setdefault(record.device_id, []).append(record)
@@ -76,6 +79,8 @@ class Store:
                 del self.spot_requests[record.id]
             case SshKey():
                 del self.ssh_keys[record.id]
+            case Reservation():
+                del self.reservations[record.id]
 
     def events_of(self, device_id: str) -> list[Event]:
         """The device's events, oldest first."""

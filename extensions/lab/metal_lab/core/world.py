@@ -34,5 +34,6 @@ class World:
         """Machines of this plan that the metro still has."""
         limits: dict[str, Any] = self.store.facts.get("capacity", {})
         limit = int(limits.get(f"{plan}/{metro}", self.catalogue.plan_settings[plan].capacity))
-        used = sum(1 for device in self.store.devices.values() if device.plan == plan and device.metro == metro)
+        devices = self.store.devices.values()
+        used = sum(1 for device in devices if device.plan == plan and device.metro == metro and not device.reserved)
         return max(0, limit - used)

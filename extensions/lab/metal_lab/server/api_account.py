@@ -9,11 +9,12 @@ import uuid
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
+from starlette.datastructures import QueryParams
 
 from metal_lab.core.checks import Fields
 from metal_lab.core.cloud import Cloud
 from metal_lab.core.errors import NotFound
-from metal_lab.core.records import SshKey
+from metal_lab.core.records import Reservation, SshKey
 from metal_lab.server.http import answer, json_body, lab_of, require_project
 from metal_lab.server.shaping import page_of, shape
 
@@ -51,10 +52,32 @@ async def get_user(request: Request) -> Response:
 
 @router.get("/projects/{project_id}/hardware-reservations")
 async def list_reservations(request: Request, project: Project) -> Response:
-    """The lab has none yet."""
-    none: list[dict[str, Any]] = []
-    reservations, meta = page_of(none, request.query_params, f"/projects/{project}/hardware-reservations")
-    return answer({"hardware_reservations": reservations, "meta": meta})
+    lab, query = lab_of(request), request.query_params
+    found = [item for item in lab.cloud.reservations.of_project(project) if _is_wanted(lab.cloud, item, query)]
+    page, meta = page_of(found, query, f"/projects/{project}/hardware-reservations")
+    shaped = [shape(lab.render.reservation(item), query, lab.render.resolve, "hardware_reservation") for item in page]
+    return answer({"hardware_reservations": shaped, "meta": meta})
+
+
+@router.get("/hardware-reservations/{reservation_id}")
+async def get_reservation(request: Request, reservation_id: str) -> Response:
+    lab = lab_of(request)
+    return _shaped(request, lab.render.reservation(lab.cloud.reservations.get(reservation_id)))
+
+
+def _is_wanted(cloud: Cloud, item: Reservation, query: QueryParams) -> bool:
+    device = cloud.reservations.device_on(item)
+    words = " ".join((item.id[:8], item.plan, item.metro, device.hostname if device else ""))
+    states = {
+        "active": device is not None,
+        "spare": item.spare,
+        "need_of_service": item.need_of_service,
+    }
+    return (
+        (query.get("query") or "") in words
+        and states.get(query.get("state") or "", True)
+        and (query.get("provisionable") != "only" or cloud.reservations.provisionable(item))
+    )
 
 
 # -- SSH keys ----------------------------------------------------------------------------------------

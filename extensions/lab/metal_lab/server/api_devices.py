@@ -13,7 +13,7 @@ from starlette.datastructures import QueryParams
 
 from metal_lab.core.catalogue import Catalogue
 from metal_lab.core.records import Device, Event
-from metal_lab.server.http import Lab, answer, is_true, json_body, lab_of, require_project
+from metal_lab.server.http import Lab, answer, is_forced, is_true, json_body, lab_of, require_project
 from metal_lab.server.shaping import page_of, shape
 
 router = APIRouter()
@@ -28,8 +28,8 @@ def _filters(query: QueryParams, catalogue: Catalogue) -> list[Callable[[Device]
         "tag": lambda device, text: text in device.tags,
         "metro": lambda device, text: device.metro == catalogue.find_metro(text),
         "facility": lambda device, text: device.metro == catalogue.find_metro_of_facility(text),
-        "type": lambda device, text: text == ("spot" if device.spot_instance else "ondemand"),
-        "reserved": lambda device, text: is_true(text) == (device.hardware_reservation_id is not None),
+        "type": lambda device, text: text == _kind(device),
+        "reserved": lambda device, text: is_true(text) == device.reserved,
         "has_termination_time": lambda device, text: is_true(text) == (device.termination_time is not None),
         "mac_address": lambda device, text: device.mac == text.lower(),
     }
@@ -38,6 +38,10 @@ def _filters(query: QueryParams, catalogue: Catalogue) -> list[Callable[[Device]
         return lambda device: test(device, text)
 
     return [bind(test, query[name]) for name, test in known.items() if query.get(name)]
+
+
+def _kind(device: Device) -> str:
+    return "spot" if device.spot_instance else "reserved" if device.reserved else "ondemand"
 
 
 @router.get("/projects/{project_id}/devices")
@@ -74,8 +78,10 @@ async def update_device(request: Request, device_id: str) -> Response:
 
 @router.delete("/devices/{device_id}")
 async def delete_device(request: Request, device_id: str) -> Response:
+    """`force_delete` in the query (the specification) or in the body (packngo)."""
     cloud = lab_of(request).cloud
-    cloud.devices.delete(cloud.devices.get(device_id))
+    device = cloud.devices.get(device_id)
+    cloud.devices.delete(device, force=await is_forced(request, "force_delete"))
     return Response(status_code=204)
 
 

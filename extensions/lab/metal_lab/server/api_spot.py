@@ -15,7 +15,7 @@ from metal_lab.core.clock import from_text
 from metal_lab.core.cloud import Cloud
 from metal_lab.core.errors import Unprocessable
 from metal_lab.core.records import SpotRequest
-from metal_lab.server.http import answer, is_true, json_body, lab_of, require_project
+from metal_lab.server.http import answer, is_forced, json_body, lab_of, require_project
 from metal_lab.server.shaping import shape
 
 router = APIRouter()
@@ -45,10 +45,7 @@ async def delete_request(request: Request, request_id: str) -> Response:
     """`force_termination` in the query (the specification) or in the body (packngo)."""
     spot = lab_of(request).cloud.spot
     found = spot.get(request_id)
-    body = await json_body(request)
-    in_body = body.get("force_termination") if isinstance(body, dict) else None
-    force = is_true(request.query_params.get("force_termination")) or is_true(in_body)
-    spot.delete(found, force_termination=force)
+    spot.delete(found, force_termination=await is_forced(request, "force_termination"))
     return Response(status_code=204)
 
 

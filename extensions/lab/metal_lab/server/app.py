@@ -20,6 +20,7 @@ from metal_lab.core.errors import ApiError
 from metal_lab.server import api_account, api_catalogue, api_devices, api_spot, control, metadata
 from metal_lab.server.faults import Faults
 from metal_lab.server.http import Lab, error_answer, require_token
+from metal_lab.server.limits import Limits
 from metal_lab.server.middleware import LabMiddleware
 from metal_lab.server.render import Renderer
 
@@ -45,14 +46,14 @@ def make_app(cloud: Cloud, base_url: str, *, beat: bool = True) -> FastAPI:
         await cloud.stop()
 
     app = FastAPI(title="nixmetal.builders lab", lifespan=lifespan, openapi_url=None, redirect_slashes=False)
-    faults = Faults()
-    app.state.lab = Lab(cloud, Renderer(cloud), faults, base_url)
+    faults, limits = Faults(), Limits(cloud.settings.limits, cloud.clock)
+    app.state.lab = Lab(cloud, Renderer(cloud), faults, limits, base_url)
     app.include_router(control.router)
     app.include_router(metadata.router)
     for prefix in PREFIXES:
         for module in (api_devices, api_spot, api_catalogue, api_account):
             app.include_router(module.router, prefix=prefix, dependencies=[Depends(require_token)])
-    app.add_middleware(LabMiddleware, cloud=cloud, faults=faults)
+    app.add_middleware(LabMiddleware, cloud=cloud, faults=faults, limits=limits)
     _add_error_answers(app)
     return app
 

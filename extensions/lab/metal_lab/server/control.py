@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from metal_lab.core.errors import ApiError, Unprocessable
 from metal_lab.core.records import to_json
+from metal_lab.core.settings import LimitSettings
 from metal_lab.server.faults import Fault
 from metal_lab.server.http import answer, lab_of
 
@@ -54,6 +55,18 @@ class Capacity(_Body):
     plan: str
     metro: str
     count: int = Field(ge=0)
+
+
+class NewReservation(_Body):
+    plan: str
+    metro: str
+    spare: bool = False
+
+
+class ReservationState(_Body):
+    need_of_service: bool | None = None
+    spare: bool | None = None
+    broken: bool | None = None
 
 
 class Advance(_Body):
@@ -134,6 +147,27 @@ async def set_capacity(request: Request, body: Capacity) -> Response:
     plan, metro = _sold(request, body.plan, body.metro)
     limits: dict[str, Any] = dict(cloud.store.facts.get("capacity", {}))
     cloud.store.set_fact("capacity", limits | {f"{plan}/{metro}": body.count})
+    return answer(body.model_dump())
+
+
+@router.post("/reservations")
+async def add_reservation(request: Request, body: NewReservation) -> Response:
+    plan, metro = _sold(request, body.plan, body.metro)
+    return answer(to_json(lab_of(request).cloud.reservations.add(plan, metro, spare=body.spare)), 201)
+
+
+@router.put("/reservations/{reservation_id}")
+async def change_reservation(request: Request, reservation_id: str, body: ReservationState) -> Response:
+    reservations = lab_of(request).cloud.reservations
+    found = reservations.get(reservation_id)
+    reservations.change(found, **body.model_dump(exclude_none=True))
+    return answer(to_json(found))
+
+
+@router.put("/limits")
+async def set_limits(request: Request, body: LimitSettings) -> Response:
+    """In place of those of the configuration, from the next call on."""
+    lab_of(request).limits.set(body)
     return answer(body.model_dump())
 
 

@@ -15,6 +15,7 @@ from fastapi import Request, Response
 from metal_lab.core.cloud import Cloud
 from metal_lab.core.errors import ApiError, NotFound, Unprocessable
 from metal_lab.server.faults import Faults
+from metal_lab.server.limits import Limits
 from metal_lab.server.render import Renderer
 
 
@@ -25,6 +26,7 @@ class Lab:
     cloud: Cloud
     render: Renderer
     faults: Faults
+    limits: Limits
     base_url: str
 
 
@@ -73,6 +75,13 @@ async def json_body(request: Request) -> Any:
 def _refuse(name: str) -> Any:
     """Python reads NaN and Infinity; JSON has neither."""
     raise ValueError(name)
+
+
+async def is_forced(request: Request, name: str) -> bool:
+    """A flag of a DELETE, in its query or in its body."""
+    body = await json_body(request)
+    in_body = body.get(name) if isinstance(body, dict) else None
+    return is_true(request.query_params.get(name)) or is_true(in_body)
 
 
 def is_true(value: Any) -> bool:

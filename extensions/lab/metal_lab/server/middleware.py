@@ -12,14 +12,19 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from metal_lab.core.cloud import Cloud
 from metal_lab.server.faults import Fault, Faults, plain_path, slow_down
+from metal_lab.server.limits import Headers, Limits
 from metal_lab.server.protocol import abort_connection
+
+# What machines ask for themselves, by no token and under no limit.
+MACHINES_OWN = frozenset({"/metadata", "/userdata", "/phone-home", "/events"})
 
 
 class LabMiddleware:
     """Pure ASGI, so that an answer can be cut short or withheld."""
 
-    def __init__(self, app: ASGIApp, cloud: Cloud, faults: Faults) -> None:
+    def __init__(self, app: ASGIApp, cloud: Cloud, faults: Faults, limits: Limits) -> None:
         self._app = app
+        self._limits = limits
         self._cloud = cloud
         self._faults = faults
 
@@ -31,6 +36,14 @@ class LabMiddleware:
             await self._app(scope, receive, self._committing(send))
             return
         method, path = scope["method"], plain_path(scope["path"])
+        if path not in MACHINES_OWN:
+            allowed, headers = self._limits.take()
+            send = _with_headers(send, headers)
+            await self._limits.wait()
+            if not allowed:
+                self._faults.calls.append({"method": method, "path": path, "status": 429, "fault": None})
+                await _refuse(send)
+                return
         fault = self._faults.take(method, path)
         call: dict[str, Any] = {"method": method, "path": path, "status": None, "fault": fault.kind if fault else None}
         self._faults.calls.append(call)
@@ -52,6 +65,22 @@ class LabMiddleware:
             await send(message)
 
         return commit_first
+
+
+def _with_headers(send: Send, headers: Headers) -> Send:
+    async def add(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", []), *headers]}
+        await send(message)
+
+    return add if headers else send
+
+
+async def _refuse(send: Send) -> None:
+    body = json.dumps({"errors": ["Rate limit exceeded"]}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 429, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 async def _swallow(message: Message) -> None:

@@ -12,7 +12,7 @@ from metal_lab.core.catalogue import HREF, stable_id
 from metal_lab.core.clock import to_text
 from metal_lab.core.cloud import Cloud
 from metal_lab.core.devices import ACTIONS
-from metal_lab.core.records import Device, Event, SpotRequest, SshKey
+from metal_lab.core.records import Device, Event, Reservation, SpotRequest, SshKey
 from metal_lab.server.network import addresses, ports
 
 _HREF = re.compile(rf"^(?:{HREF})?/(?P<kind>[a-z/-]+)/(?P<id>[0-9a-f-]+)$")
@@ -138,7 +138,7 @@ class Renderer:
             "operating_system": catalogue.operating_systems[device.operating_system],
             "project": {"href": self.project_href()},
             "project_lite": {"href": self.project_href()},
-            "hardware_reservation": None,
+            "hardware_reservation": _reservation_href(device.hardware_reservation_id),
             "ssh_keys": [],
             "volumes": [],
             "storage": None,
@@ -159,6 +159,27 @@ class Renderer:
             "manageable": True,
             "global_ip": None,
             "metro": self._cloud.catalogue.metros[device.metro],
+        }
+
+    def reservation(self, item: Reservation) -> dict[str, Any]:
+        catalogue, reservations = self._cloud.catalogue, self._cloud.reservations
+        facility = catalogue.metro_settings[item.metro].facility
+        device = reservations.device_on(item)
+        return {
+            "id": item.id,
+            "short_id": item.id.split("-", maxsplit=1)[0],
+            "href": f"{HREF}/hardware-reservations/{item.id}",
+            "created_at": to_text(item.created_at),
+            "custom_rate": 1050.5,
+            "device": {"href": device_href(device)} if device else None,
+            "facility": catalogue.facilities[facility],
+            "need_of_service": item.need_of_service,
+            "plan": catalogue.plans[item.plan],
+            "project": {"href": self.project_href()},
+            "provisionable": reservations.provisionable(item),
+            "spare": item.spare,
+            "switch_uuid": stable_id("switch", facility)[:8],
+            "termination_time": None,
         }
 
     def event(self, event: Event) -> dict[str, Any]:
@@ -216,10 +237,16 @@ class Renderer:
             return next((item for item in tables[kind].values() if item["id"] == key), None)
         if kind == "devices" and key in store.devices:
             return self.device(store.devices[key])
+        if kind == "hardware-reservations" and key in store.reservations:
+            return self.reservation(store.reservations[key])
         if kind == "ssh-keys" and key in store.ssh_keys:
             return self.ssh_key(store.ssh_keys[key])
         single = {"projects": self.project, "organizations": self.organization, "users": self.user}
         return single[kind]() if kind in single else None
+
+
+def _reservation_href(reservation_id: str | None) -> dict[str, str] | None:
+    return {"href": f"{HREF}/hardware-reservations/{reservation_id}"} if reservation_id else None
 
 
 def device_href(device: Device) -> str:

@@ -150,7 +150,10 @@ def test_a_foreign_machine_is_not_ended(apply, api) -> None:
     [
         ({"plan": "c3.medium.x86"}, "plan is c3.small.x86 and should be c3.medium.x86"),
         ({"metros": ["da"]}, "metro is am and should be da"),
-        ({"operating_system": "debian_12"}, "operating_system is custom_ipxe and should be debian_12"),
+        (
+            {"operating_system": "debian_12", "ipxe_script_url": None},
+            "operating_system is custom_ipxe and should be debian_12",
+        ),
         ({"spot_price_max": 1.0}, "kind is on_demand and should be spot"),
     ],
 )
@@ -175,6 +178,8 @@ def test_what_cannot_be_changed_is_refused(apply, change, words) -> None:
         ({"hardware_reservation_id": "x", "count": 2}, "names one reserved server"),
         ({"hardware_reservation_id": "x", "spot_price_max": 1.0}, "either of the spot market"),
         ({"ipxe_script_url": None}, "ipxe_script_url is needed"),
+        ({"operating_system": "debian_12"}, "operating system is debian_12 and not custom_ipxe"),
+        ({"userdata": "#!iPXE\nboot"}, "userdata is an iPXE script, and ipxe_script_url is given as well"),
         ({"state": "absent", "name": None}, "either the name of the machines or one device_id"),
         ({"state": "absent", "name": None, "device_id": "../x"}, "device_id is not the id"),
     ],
@@ -204,8 +209,8 @@ def test_locked_machines_are_not_ended(apply, api) -> None:
 
 
 def test_user_data_are_changed_and_not_shown(apply) -> None:
-    apply(userdata="#!ipxe one hush")
-    told = apply(userdata="#!ipxe two hush")
+    apply(userdata="#!ipxe one hush", ipxe_script_url=None)
+    told = apply(userdata="#!ipxe two hush", ipxe_script_url=None)
     assert told["updated"]
     assert "hush" not in str(told)
 
@@ -350,3 +355,59 @@ def test_check_mode_refuses_what_a_lock_prevents(apply, api) -> None:
     assert len(api.live()) == 2
     assert apply(state="absent", force_delete=True)["ended"] == ids
     assert api.live() == []
+
+
+def reservations(api: Any) -> list[Any]:
+    return [api.cloud.reservations.add("c3.small.x86", metro) for metro in ("da", "am")]
+
+
+def test_reserved_machines_by_next_available_end_to_end(apply, api) -> None:
+    first, second = reservations(api)
+    api.cloud.store.set_fact("capacity", {"c3.small.x86/am": 0, "c3.small.x86/da": 0})
+    options = {"hardware_reservation_id": "next-available", "count": 2, "cost_ceiling_usd_per_hour": 0.01}
+    planned = apply(check_mode=True, **options)
+    assert (planned["max_cost_usd_per_hour"], api.live()) == (0.0, [])
+    made = apply(wait=True, **options)
+    assert [device["metro"] for device in made["devices"]].count("am") == 1
+    assert {device["reservation_id"] for device in made["devices"]} == {first.id, second.id}
+    assert apply(**options)["changed"] is False
+    with pytest.raises(errors.ApiError, match="no available hardware reservation"):
+        apply(**{**options, "count": 3})
+    assert len(api.live()) == 2
+    with pytest.raises(errors.Refused, match="kind is reserved and should be on_demand"):
+        apply(count=2)
+    apply(state="absent", wait=True)
+    assert all(api.cloud.reservations.provisionable(item) for item in (first, second))
+
+
+def test_a_reserved_machine_by_its_id(apply, api) -> None:
+    first, second = reservations(api)
+    (device,) = apply(hardware_reservation_id=first.id.upper(), wait=True)["devices"]
+    assert (device["reservation_id"], device["metro"]) == (first.id, "da")
+    assert apply(hardware_reservation_id=first.id)["changed"] is False
+    with pytest.raises(errors.Refused, match=f"hardware_reservation_id is {first.id} and should be {second.id}"):
+        apply(hardware_reservation_id=second.id)
+    with pytest.raises(errors.ApiError, match="is not provisionable"):
+        apply(name="other", hardware_reservation_id=first.id)
+    assert len(api.live()) == 1
+
+
+def test_a_broken_reserved_server_is_told(apply, api) -> None:
+    first, _second = reservations(api)
+    api.cloud.reservations.change(first, broken=True)
+    with pytest.raises(errors.MetalError, match=r"failed to provision .*Bought before this, live"):
+        apply(hardware_reservation_id=first.id, wait=True)
+    api.cloud.reservations.change(first, need_of_service=True)
+    with pytest.raises(errors.ApiError, match="is not provisionable"):
+        apply(name="other", hardware_reservation_id=first.id)
+
+
+def test_a_standing_rate_limit_is_waited_out(apply, api) -> None:
+    from metal_lab.core.settings import LimitSettings
+
+    api.http.app.state.lab.limits.set(LimitSettings(calls=3, window=20))
+    started = api.cloud.clock.now()
+    made = apply(count=2)
+    assert len(made["device_ids"]) == len(api.live()) == 2
+    assert len(orders(api)) >= 2
+    assert api.cloud.clock.now() - started >= 20
