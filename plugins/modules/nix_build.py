@@ -144,7 +144,8 @@ options:
         done, and the names of what it is at. V(0) shows none.
       - With it, the build runs in a process of its own on the host. A connection that breaks is taken up again for two minutes.
       - When Ansible is interrupted or killed, or loses the host for good, the build goes on for at most five minutes and is then ended.
-        A next run with the same options follows the build that still runs, or goes on from what was built.
+        A next run that evaluates to the same derivation, with the same settings, follows the build that still runs, or goes on from
+        what was built.
       - Without it, a build whose Ansible was killed goes on to its end on the host.
       - Has no effect in check mode and with C(async).
     type: int

@@ -15,7 +15,7 @@ description:
   - Used by the action plugin of M(nixmetal.builders.nix_build) when its O(nixmetal.builders.nix_build#module:progress) is set, not by
     playbooks.
   - The build runs in a process of its own on the host. What is known of it is kept in C(~/.ansible/nixmetal-builds), in a directory
-    for each build, and removed a day after the last look at it.
+    for each run, and removed a day after the last look at it.
 requirements:
   - Nix on the host (role P(nixmetal.builders.nix_host#role)).
 attributes:
@@ -28,15 +28,19 @@ attributes:
 options:
   operation:
     description:
-      - V(start) begins the build, or follows one with the same options that runs already. V(wait) waits for its end. V(stop) makes
-        it end.
+      - V(start) begins the build, or follows one that another run began of the same derivation with the same settings. V(wait)
+        waits for its end. V(stop) says that the run does not want it any more; it ends unless another run follows it.
+      - Each may be said again when the answer was lost.
     type: str
     choices: [start, wait, stop]
     required: true
-  build:
-    description: The options of M(nixmetal.builders.nix_build).
-    type: dict
+  run:
+    description: The name that the action plugin gave its run, 32 hexadecimal digits.
+    type: str
     required: true
+  build:
+    description: The options of M(nixmetal.builders.nix_build). Needed by V(start).
+    type: dict
   seconds:
     description: How long to wait for the end before telling how far the build is.
     type: float
@@ -55,6 +59,7 @@ EXAMPLES = r"""
 - name: Look at a build for two seconds
   nixmetal.builders.nix_build_job:
     operation: start
+    run: 6f1ed002ab5595859014ebf0951522d9
     seconds: 2
     build:
       file: /srv/nix/default.nix
@@ -80,17 +85,18 @@ progress:
     built: 3
     to_build: 40
 attached:
-  description: Whether the build ran already.
-  returned: from V(start)
+  description: Whether another run began the build.
+  returned: from V(start) and V(wait)
   type: bool
   sample: false
 left:
   description: How an earlier run of the same build ended that nobody saw end.
-  returned: from V(start)
+  returned: from V(start) and V(wait)
   type: str
   sample: ""
 """
 
+import re
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -102,7 +108,8 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.nix.errors impor
 
 ARGUMENTS = {
     "operation": {"type": "str", "choices": ["start", "wait", "stop"], "required": True},
-    "build": {"type": "dict", "required": True},
+    "run": {"type": "str", "required": True},
+    "build": {"type": "dict"},
     "seconds": {"type": "float", "default": 0},
     "lease": {"type": "float", "default": 300},
 }
@@ -110,6 +117,10 @@ ARGUMENTS = {
 
 def checked(module: AnsibleModule) -> dict[str, Any]:
     """The build's options as nix_build itself would take them; they are documented there, once."""
+    if not re.fullmatch("[0-9a-f]{32}", module.params["run"]):
+        module.fail_json(msg=f"run is {module.params['run']!r}, not 32 hexadecimal digits")
+    if module.params["operation"] != "start":
+        return {}
     validator = ArgumentSpecValidator(BUILD, mutually_exclusive=EXCLUSIVE, required_one_of=[SOURCES])
     result = validator.validate(module.params["build"])
     if result.error_messages:
@@ -119,7 +130,7 @@ def checked(module: AnsibleModule) -> dict[str, Any]:
 
 def main() -> None:
     """Answer one step."""
-    module = AnsibleModule(argument_spec=ARGUMENTS)
+    module = AnsibleModule(argument_spec=ARGUMENTS, required_if=[("operation", "start", ["build"])])
     try:
         answer = step({**module.params, "build": checked(module)})
     except NixError as error:

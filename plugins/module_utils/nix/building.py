@@ -63,6 +63,7 @@ def _realise(nix: Nix, request: Request, evaluated: Evaluated) -> Result:
 
 def _bring(nix: Nix, request: Request, result: Result, wanted: str) -> Result:
     """Build or fetch what is wanted, and turn the links to it."""
+    request.claim(f"{wanted} {result.out_path}")
     links = out_links.names(request.out_link, result.outputs)
     before = out_links.read(links)
     # Read while the link still keeps it from the garbage collector.

@@ -101,6 +101,11 @@ class Nix:
         running.terminate()
         threading.Timer(STOP_SECONDS, running.kill).start()
 
+    def go_on(self) -> None:
+        """Fail if it was told to stop."""
+        if self._stopped:
+            raise NixError(self._stopped)
+
     def _start(
         self,
         program: str,
@@ -109,8 +114,7 @@ class Nix:
         stdout: int | IO[str],
         environment: Mapping[str, str] | None = None,
     ) -> subprocess.Popen[str]:
-        if self._stopped:
-            raise NixError(self._stopped)
+        self.go_on()
         self._running = subprocess.Popen(
             [self._find(program), *arguments],
             stdin=stdin,
@@ -124,8 +128,7 @@ class Nix:
 
     def _ended(self, process: subprocess.Popen[str], out: str, err: str) -> Answer:
         self._running = None
-        if self._stopped:
-            raise NixError(self._stopped)
+        self.go_on()
         return Answer(process.returncode, out, err)
 
     def _find(self, program: str) -> str:

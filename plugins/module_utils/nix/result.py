@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Callable
 
 from . import closure, out_links, store
 from .closure import Change
@@ -17,6 +17,10 @@ from .evaluation import Source
 from .forecast import Target
 
 OWN_STORE = Target("auto")
+
+
+def _nobody_minds(_what: str) -> None:
+    """No other run is to know of the build."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +33,7 @@ class Request:
     rebuild: bool = False
     log_lines: int = 40
     target: Target = OWN_STORE  # where it would be built; asked in check mode alone
+    claim: Callable[[str], None] = _nobody_minds  # is told what is about to be built, and may end it there
 
 
 @dataclasses.dataclass

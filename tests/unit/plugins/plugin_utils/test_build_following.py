@@ -18,9 +18,8 @@ PROGRESS = {
     "built": 3, "to_build": 40, "copied": 2, "to_copy": 5, "bytes_done": 1_500_000, "bytes_total": 9_000_000,
     "names": ["linux-6.1", "zfs"], "running": 4, "waiting": False, "seconds": 95.0,
 }  # fmt: skip
-RUNS = {"finished": False, "progress": PROGRESS}
-BEGUN = {**RUNS, "attached": False, "left": ""}
-ENDED = {"finished": True, "outcome": {"changed": True}}
+RUNS = {"finished": False, "progress": PROGRESS, "attached": False, "left": ""}
+ENDED = {"finished": True, "outcome": {"changed": True}, "attached": False, "left": ""}
 BROKEN = AnsibleConnectionFailure("Connection reset")
 
 
@@ -32,10 +31,13 @@ class Host:
     def __init__(self, *answers: Any) -> None:
         self._answers = list(answers)
         self.asked: list[str] = []
+        self.runs: set[str] = set()
         self.resets = 0
 
     def run(self, _module: str, _within: float, **arguments: Any) -> dict[str, Any]:
         self.asked.append(arguments["operation"])
+        self.runs.add(arguments["run"])
+        assert ("build" in arguments) == (arguments["operation"] == "start")
         answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
         if isinstance(answer, BaseException):
             raise answer
@@ -58,26 +60,28 @@ def follow(host: Host, patience: float = 5.0) -> tuple[dict[str, Any], list[str]
 
 
 def test_a_quick_build_is_asked_for_once_and_shows_nothing() -> None:
-    host = Host({**ENDED, "attached": False, "left": ""})
+    host = Host(ENDED)
     assert follow(host) == ({"changed": True}, [], [])
     assert host.asked == ["start"]
 
 
 def test_a_long_build_shows_how_far_it_is() -> None:
-    host = Host(BEGUN, RUNS, ENDED)
+    host = Host(RUNS, RUNS, ENDED)
     assert follow(host) == ({"changed": True}, [], [PROGRESS, PROGRESS])
 
 
 def test_a_broken_connection_is_taken_up_again() -> None:
-    host = Host(BROKEN, BEGUN, BROKEN, BROKEN, ENDED)
+    host = Host(BROKEN, RUNS, BROKEN, BROKEN, ENDED)
     outcome, _said, _shown = follow(host)
     assert outcome == {"changed": True}
     assert host.asked == ["start", "start", "wait", "wait", "wait"]
     assert host.resets == 3
+    # Else the host could not tell a start that is said again from another one.
+    assert len(host.runs) == 1
 
 
 def test_a_connection_that_stays_away_is_explained_and_the_build_left_alone() -> None:
-    host = Host(BEGUN, BROKEN)
+    host = Host(RUNS, BROKEN)
     with pytest.raises(
         AnsibleConnectionFailure, match=r"connection to build was lost .*Connection reset.*Run this again"
     ):
@@ -86,22 +90,37 @@ def test_a_connection_that_stays_away_is_explained_and_the_build_left_alone() ->
 
 
 def test_an_earlier_run_is_spoken_of() -> None:
-    assert follow(Host({**BEGUN, "left": "it was left alone"}, ENDED))[1] == [
+    assert follow(Host({**RUNS, "left": "it was left alone"}, ENDED))[1] == [
         "build: of an earlier run that nobody saw end: it was left alone"
     ]
-    assert "runs already" in follow(Host({**BEGUN, "attached": True}, ENDED))[1][0]
+    assert "runs already" in follow(Host({**RUNS, "attached": True}, ENDED))[1][0]
 
 
-def test_a_build_that_was_begun_here_is_stopped_when_the_task_is() -> None:
-    for attached, steps in ((False, ["start", "wait", "stop"]), (True, ["start", "wait"])):
-        host = Host({**BEGUN, "attached": attached}, KeyboardInterrupt(), ENDED)
-        with pytest.raises(KeyboardInterrupt):
-            follow(host)
-        assert host.asked == steps
+def test_an_earlier_run_is_spoken_of_once_and_also_when_it_is_met_later() -> None:
+    follows = {**RUNS, "attached": True}
+    said = follow(Host(RUNS, follows, follows, {**ENDED, "attached": True}))[1]
+    assert said == ["build: this build runs already, begun by an earlier run: following it"]
 
 
-def test_options_that_are_wrong_are_told() -> None:
-    assert follow(Host({"failed": True, "msg": "no such option"}))[0]["msg"] == "no such option"
+@pytest.mark.parametrize("start", [[RUNS], [BROKEN, {**RUNS, "attached": True}]])
+def test_a_build_is_told_to_stop_when_the_task_is(start: list[Any]) -> None:
+    """Whose it is the host knows, also when the answer to the first start was lost."""
+    host = Host(*start, KeyboardInterrupt(), ENDED)
+    with pytest.raises(KeyboardInterrupt):
+        follow(host)
+    assert host.asked == [*["start"] * len(start), "wait", "stop"]
+    assert len(host.runs) == 1
+
+
+@pytest.mark.parametrize("start", [[], [RUNS]])
+def test_a_step_that_fails_is_told_and_the_build_stopped(start: list[Any]) -> None:
+    failed = {"failed": True, "msg": "no such option"}
+    host = Host(*start, failed, ENDED)
+    outcome, said, _shown = follow(host)
+    assert (outcome, said) == (failed, [])
+    assert host.asked[-1] == "stop"
+    unheard = Host(*start, failed)
+    assert follow(unheard)[1] == ["build: could not be told to stop; a build there ends by itself within five minutes"]
 
 
 def test_a_line_has_counts_bytes_names_and_time() -> None:

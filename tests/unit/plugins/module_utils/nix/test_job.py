@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import threading
@@ -16,13 +17,14 @@ import pytest
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.nix.command import Nix
 from ansible_collections.nixmetal.builders.plugins.module_utils.nix.errors import NixError
-from ansible_collections.nixmetal.builders.plugins.module_utils.nix.job import Answer, Job, key_of
+from ansible_collections.nixmetal.builders.plugins.module_utils.nix.job import FOLLOWS, Answer, Job
 
 FOR_LONG = 20
+ENDED = {"attached": False, "left": ""}
 
 
-def job(tmp_path: Path, lease: float = 60) -> Job:
-    return Job(str(tmp_path), "key", "build.example.org", lease)
+def job(tmp_path: Path, lease: float = 60, run: str = "first") -> Job:
+    return Job(str(tmp_path), run, "build.example.org", lease)
 
 
 def quick(_job: Job) -> Answer:
@@ -63,35 +65,116 @@ def within(seconds: float, condition: object) -> bool:
     return False
 
 
+def following(tmp_path: Path, run: str) -> Job:
+    """Another run, which follows the first."""
+    follower = job(tmp_path, run=run)
+    follower.start(lambda _job: {FOLLOWS: "first"} if job(tmp_path).follow(run) else {"msg": "nothing to follow"})
+    return follower
+
+
 def test_an_outcome_waits_to_be_asked_for(tmp_path: Path) -> None:
-    assert job(tmp_path).start(quick) == {"attached": False, "left": ""}
+    job(tmp_path).start(quick)
     for _time in range(2):
-        assert job(tmp_path).wait(FOR_LONG) == {"finished": True, "outcome": {"changed": True}}
-    assert job(tmp_path).start(quick) == {"attached": False, "left": ""}
+        assert job(tmp_path).wait(FOR_LONG) == {"finished": True, "outcome": {"changed": True}, **ENDED}
 
 
-def test_a_build_that_runs_is_followed_and_stopped(tmp_path: Path) -> None:
-    assert not job(tmp_path).start(runs("exec sleep 60", tmp_path))["attached"]  # type: ignore[arg-type]
-    assert job(tmp_path).start(quick)["attached"]
-    assert within(FOR_LONG, lambda: job(tmp_path).wait(0).get("progress") == {"built": 1})
-    outcome = job(tmp_path).stop(FOR_LONG)["outcome"]
+def test_a_start_whose_answer_was_lost_is_said_again_without_harm(tmp_path: Path) -> None:
+    job(tmp_path).start(runs("exec sleep 60", tmp_path))  # type: ignore[arg-type]
+    assert within(FOR_LONG, (tmp_path / "program.pid").exists)
+    job(tmp_path).start(quick)
+    assert not job(tmp_path).wait(0)["finished"]
+    job(tmp_path).stop(FOR_LONG)
+    job(tmp_path).start(quick)
+    assert job(tmp_path).wait(0)["outcome"]["failed"]
+
+
+def test_a_run_that_follows_sees_what_the_first_sees(tmp_path: Path) -> None:
+    job(tmp_path).start(runs("exec sleep 2", tmp_path))  # type: ignore[arg-type]
+    second = following(tmp_path, "second")
+    assert within(FOR_LONG, lambda: second.wait(0).get("progress") == {"built": 1})
+    assert second.wait(FOR_LONG) == {"finished": True, "outcome": {"code": 0}, "attached": True, "left": ""}
+
+
+def test_a_build_ends_when_the_last_run_that_wants_it_goes(tmp_path: Path) -> None:
+    job(tmp_path).start(runs("exec sleep 60", tmp_path))  # type: ignore[arg-type]
+    assert within(FOR_LONG, (tmp_path / "program.pid").exists)
+    second = following(tmp_path, "second")
+    assert within(FOR_LONG, lambda: second.wait(0)["attached"])
+    job(tmp_path).stop(FOR_LONG)
+    time.sleep(2.5)  # it looks every second who wants it
+    assert not second.wait(0)["finished"]
+    outcome = second.stop(FOR_LONG)["outcome"]
     assert outcome["failed"]
     assert "told to stop" in outcome["msg"]
     assert within(5, lambda: gone(int((tmp_path / "program.pid").read_text())))
 
 
-def test_a_build_that_nobody_asks_for_ends_and_the_next_run_says_so(tmp_path: Path) -> None:
+def test_what_is_about_to_end_is_not_followed(tmp_path: Path) -> None:
+    slow = "trap 'trap : TERM; sleep 2; kill $!; exit 1' TERM; sleep 60 & wait"
+    job(tmp_path).start(runs(slow, tmp_path))  # type: ignore[arg-type]
+    assert within(FOR_LONG, (tmp_path / "program.pid").exists)
+    job(tmp_path).stop(0)
+    assert within(FOR_LONG, (tmp_path / "first/ending").exists)
+    assert not (tmp_path / "first/outcome").exists(), "the trap was not reached"
+    assert not job(tmp_path).follow("second")
+    assert job(tmp_path).wait(FOR_LONG)["finished"]
+    assert not job(tmp_path).follow("second")
+
+
+def look_slowly(each: Job, begun: Path) -> int:
+    """A process that looks whether there is one, and takes its time while it has the lock."""
+    child = os.fork()
+    if child:
+        return child
+    lock = fcntl.flock
+
+    def slowly(descriptor: int, operation: int) -> None:
+        lock(descriptor, operation)
+        if operation & fcntl.LOCK_NB:
+            begun.touch()
+            time.sleep(1)
+
+    fcntl.flock = slowly
+    try:
+        each.follow("other")
+    finally:
+        os._exit(0)
+
+
+def test_a_look_is_never_taken_for_a_process(tmp_path: Path) -> None:
+    (tmp_path / "first").mkdir()
+    looking = look_slowly(job(tmp_path), tmp_path / "looking")
+    assert within(FOR_LONG, (tmp_path / "looking").exists)
+    job(tmp_path).start(runs("exec sleep 60", tmp_path))  # type: ignore[arg-type]
+    os.waitpid(looking, 0)
+    assert job(tmp_path).follow("second"), "the build's process is not seen to live"
+    (tmp_path / "first/asked.second").unlink()
+    assert job(tmp_path).stop(FOR_LONG)["outcome"]["failed"]
+
+
+def test_a_build_that_nobody_asks_for_ends(tmp_path: Path) -> None:
     job(tmp_path, lease=1).start(runs("exec sleep 60", tmp_path))  # type: ignore[arg-type]
-    assert within(FOR_LONG, (tmp_path / "key/outcome").exists)
+    assert within(FOR_LONG, (tmp_path / "first/outcome").exists)
     assert gone(int((tmp_path / "program.pid").read_text()))
-    again = job(tmp_path).start(quick)
-    assert "nobody had asked for it for 1 seconds" in again["left"]
-    assert "goes on from there" in again["left"]
+    assert "nobody had asked for it for 1 seconds" in job(tmp_path).wait(0)["outcome"]["msg"]
+
+
+def test_the_next_run_says_how_the_last_one_ended_unless_it_was_seen(tmp_path: Path) -> None:
+    def fails(_job: Job) -> Answer:
+        raise NixError("it leaks")
+
+    job(tmp_path).start(fails)
+    assert within(FOR_LONG, (tmp_path / "first/outcome").exists)
+    for seen, left in ((False, "it leaks"), (True, "")):
+        second = job(tmp_path, run=f"second{seen}")
+        second.start(lambda running: running.note_left(job(tmp_path)) or {"changed": False})  # type: ignore[func-returns-value]
+        assert second.wait(FOR_LONG)["left"] == left
+        job(tmp_path).wait(0)
 
 
 def test_asking_keeps_a_build_alive(tmp_path: Path) -> None:
     job(tmp_path, lease=2).start(runs("exec sleep 4", tmp_path))  # type: ignore[arg-type]
-    assert job(tmp_path).wait(FOR_LONG) == {"finished": True, "outcome": {"code": 0}}
+    assert job(tmp_path).wait(FOR_LONG) == {"finished": True, "outcome": {"code": 0}, **ENDED}
 
 
 def test_a_killed_process_is_not_waited_for(tmp_path: Path) -> None:
@@ -112,23 +195,24 @@ def test_nix_s_own_words_reach_who_asks(tmp_path: Path) -> None:
 
     job(tmp_path).start(fails)
     assert job(tmp_path).wait(FOR_LONG)["outcome"] == {"failed": True, "msg": "no luck", "log": ["a"]}
-    job(tmp_path).start(breaks)
-    assert "ZeroDivisionError" in job(tmp_path).wait(FOR_LONG)["outcome"]["exception"]
+    job(tmp_path, run="second").start(breaks)
+    assert "ZeroDivisionError" in job(tmp_path, run="second").wait(FOR_LONG)["outcome"]["exception"]
 
 
 def test_what_is_known_is_the_user_s_own_and_swept_a_day_later(tmp_path: Path) -> None:
     job(tmp_path).start(quick)
     job(tmp_path).wait(FOR_LONG)
-    assert (tmp_path / "key").stat().st_mode & 0o077 == 0
+    assert (tmp_path / "first").stat().st_mode & 0o077 == 0
     day = time.time() - 90_000
-    os.utime(tmp_path / "key/asked", (day, day))
-    Job(str(tmp_path), "other", "h").start(quick)
-    assert not (tmp_path / "key").exists()
+    for path in (tmp_path / "first").iterdir():
+        os.utime(path, (day, day))
+    job(tmp_path, run="second").start(quick)
+    assert not (tmp_path / "first").exists()
 
 
-def test_the_same_options_are_the_same_build() -> None:
-    assert key_of({"a": 1, "b": {"c": None}}) == key_of({"b": {"c": None}, "a": 1})
-    assert key_of({"a": 1}) != key_of({"a": 2})
+def test_a_run_that_nobody_knows_is_told_as_gone(tmp_path: Path) -> None:
+    assert "gone without a word" in job(tmp_path).wait(0)["outcome"]["msg"]
+    assert "gone without a word" in job(tmp_path).stop(0)["outcome"]["msg"]
 
 
 @pytest.mark.parametrize("ask", [lambda nix: nix.run("nix-store"), lambda nix: nix.follow("nix-store", listen=print)])
