@@ -9,7 +9,7 @@
   name,
   # The file to boot.
   kernel,
-  # Initrds in boot order: { name, pieces }, each piece one archive of segments.nix.
+  # Initrds in boot order: { name, pieces }, each piece one archive of segments.nix, which may itself be made of pieces.
   initrds,
   # Files that stage 1 fetches by itself (fetch-segments.sh), in mount order: { name, file }. The first initrd lists them.
   segments ? [ ],
@@ -20,7 +20,9 @@
 }:
 let
   step = import ./step.nix { inherit system tools; };
-  initrdLine = initrd: builtins.concatStringsSep " " ([ initrd.name ] ++ map toString initrd.pieces);
+  # FILE, or FILE:SIZES with the sizes of its pieces. No store path has a colon.
+  withSizes = file: toString file + (if builtins.isAttrs file && file ? pieces then ":${file.pieces}" else "");
+  initrdLine = initrd: builtins.concatStringsSep " " ([ initrd.name ] ++ map withSizes initrd.pieces);
 in
 step {
   inherit name kernel kernelParams;
@@ -29,7 +31,7 @@ step {
   kernelParamsJson = builtins.toJSON kernelParams;
   plansJson = if plans == null then "" else builtins.toJSON plans;
   # One line per segment, its name and its file; per initrd, its name and its pieces.
-  segments = builtins.concatStringsSep "\n" (map (segment: "${segment.name} ${segment.file}") segments);
+  segments = builtins.concatStringsSep "\n" (map (segment: "${segment.name} ${withSizes segment.file}") segments);
   initrds = builtins.concatStringsSep "\n" (map initrdLine initrds);
   manifestWriter = ./manifest.sh;
   scriptWriter = ./netboot-script.sh;

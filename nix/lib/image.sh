@@ -3,19 +3,21 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# Environment: kernel, initrds (lines: name piece...), segments (lines: name file), cpio, kernelParams, kernelParamsJson, plansJson, imageSystem, manifestWriter, scriptWriter, out.
+# Environment: kernel, initrds (lines: name piece...), segments (lines: name piece), cpio, kernelParams, kernelParamsJson, plansJson,
+# imageSystem, manifestWriter, scriptWriter, out. A piece is a file, or FILE:SIZES, where the file SIZES names the sizes of its own pieces.
 set -eu
 umask 022
 
 # An uncompressed archive must begin at a multiple of 4 bytes, and old EFI stubs join initrds as they are: a piece of another size (a
 # compressed stage 1) gets zeros at its end, which the kernel skips.
 aligned() {
-  excess=$(($(stat -L -c %s "$1") % 4))
+  file=${1%%:*}
+  excess=$(($(stat -L -c %s "$file") % 4))
   if [ "$excess" = 0 ]; then
     printf ' %s' "$1"
   else
     copy=$(mktemp)
-    { cat "$1"; head -c $((4 - excess)) /dev/zero; } >"$copy"
+    { cat "$file"; head -c $((4 - excess)) /dev/zero; } >"$copy"
     printf ' %s' "$copy"
   fi
 }
@@ -30,7 +32,8 @@ align_pieces() {
 
 # Lines "NAME SIZE SHA256", as fetch-segments.sh wants them.
 segment_list() {
-  printf '%s\n' "$segments" | while read -r name file; do
+  printf '%s\n' "$segments" | while read -r name piece; do
+    file=${piece%%:*}
     printf '%s %s %s\n' "$name" "$(stat -L -c %s "$file")" "$(digest_of "$file")"
   done
 }
@@ -59,10 +62,9 @@ mkdir "$out"
 [ -z "$segments" ] || list_segments
 initrds=$(align_pieces)
 cp "$kernel" "$out/kernel"
-[ -z "$segments" ] || printf '%s\n' "$segments" | while read -r name file; do cp "$file" "$out/$name"; done
+[ -z "$segments" ] || printf '%s\n' "$segments" | while read -r name piece; do cp "${piece%%:*}" "$out/$name"; done
 printf '%s\n' "$initrds" | while read -r name pieces; do
-  # shellcheck disable=SC2086 # store paths hold no spaces
-  cat $pieces >"$out/$name"
+  for piece in $pieces; do cat "${piece%%:*}"; done >"$out/$name"
 done
 
 image_id=$(basename "$out")

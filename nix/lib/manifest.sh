@@ -16,10 +16,29 @@ measure() {
   printf '"size": %s, "sha256": "%s"' "$(stat -L -c %s "$1")" "$(digest_of "$1")"
 }
 
+# take SIZE: so many bytes of standard input, and not one more: what follows reads on from there
+take() {
+  [ "$1" -lt 65536 ] || dd bs=65536 count=$(($1 / 65536)) 2>/dev/null
+  [ $(($1 % 65536)) = 0 ] || dd bs=$(($1 % 65536)) count=1 2>/dev/null
+}
+
+# ranges_of FILE SIZES: its consecutive pieces
+ranges_of() {
+  while read -r size; do
+    sum=$(take "$size" <&3 | sha256sum)
+    printf '%s{"size": %s, "sha256": "%s"}' "$separator" "$size" "${sum%% *}"
+    separator=', '
+  done <"$2" 3<"$1"
+}
+
+# pieces_of PIECE...: each a file, or FILE:SIZES
 pieces_of() {
   separator=
   for piece in "$@"; do
-    printf '%s{%s}' "$separator" "$(measure "$piece")"
+    case $piece in
+      *:*) ranges_of "${piece%%:*}" "${piece#*:}" ;;
+      *) printf '%s{%s}' "$separator" "$(measure "$piece")" ;;
+    esac
     separator=', '
   done
 }
@@ -34,8 +53,10 @@ write_manifest() {
     # shellcheck disable=SC2086 # store paths hold no spaces
     printf ',\n    {"name": "%s", "role": "initrd", %s, "pieces": [%s]}' "$name" "$(measure "$out/$name")" "$(pieces_of $pieces)"
   done
-  [ -z "$segments" ] || printf '%s\n' "$segments" | while read -r name _; do
-    printf ',\n    {"name": "%s", "role": "segment", %s}' "$name" "$(measure "$out/$name")"
+  [ -z "$segments" ] || printf '%s\n' "$segments" | while read -r name piece; do
+    printf ',\n    {"name": "%s", "role": "segment", %s' "$name" "$(measure "$out/$name")"
+    case $piece in *:*) printf ', "pieces": [%s]' "$(pieces_of "$piece")" ;; esac
+    printf '}'
   done
   printf '\n  ]\n}\n'
 }

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# The image directory of this configuration: kernel, stage 1 and the closure, cut into segments by store path.
+# The image directory of this configuration: kernel, stage 1 and the closure, cut into segments, and these into pieces by store path.
 {
   config,
   lib,
@@ -57,7 +57,7 @@ in
     };
     compressionLevel = mkOption {
       type = types.ints.between 1 22;
-      default = 19;
+      default = 15;
       example = 6;
       description = "Level of zstd. A lower one builds sooner and travels longer.";
     };
@@ -66,8 +66,9 @@ in
       # The image's own, below, are definitions: an operator's groups join them.
       default = { };
       description = ''
-        Groups of packages that stand in segments of their own, with their closures, in the order of their names. What seldom
-        changes stands in a low one: after a small change, only the segments that changed travel to the web host.
+        Groups of packages that stand in segments of their own, with their closures, in the order of their names. What seldom changes stands
+        in a low one. To the web host only the store paths travel that it lacks, whatever segment they stand in; a machine whose stage 1
+        fetches the segments takes whole ones.
       '';
       example = lib.literalExpression ''{ "10-base" = [ pkgs.glibc ]; }'';
     };

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,17 +73,6 @@ in
   closure = segments.cut { name = "10-closure"; inherit closure without; };
 }
 """
-
-
-@pytest.fixture
-def tools(real_nix: RealNix) -> dict[str, str]:
-    found = {
-        name: shutil.which(name, path=real_nix.environment["PATH"]) for name in ("cpio", "mksquashfs", "unsquashfs")
-    }
-    missing = [name for name, path in found.items() if path is None]
-    if missing:
-        pytest.skip(f"neither this machine nor NIXMETAL_TEST_ROOTS has {', '.join(missing)}")
-    return {name: str(path) for name, path in found.items()}
 
 
 def make(real_nix: RealNix, tools: dict[str, str], attr: str = "image", rebuild: bool = False, **args: Any) -> Path:
