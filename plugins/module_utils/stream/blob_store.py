@@ -30,6 +30,7 @@ class Donor(NamedTuple):
     path: str
     offset: int
     digest: str  # of the whole file
+    arriving: bool = False  # it comes in this very transfer
 
 
 class BlobStore:
@@ -53,6 +54,7 @@ class BlobStore:
         atomic_file.make_directories(self._blobs)
         for path in (os.path.dirname(self.parts), self.parts, self._pieces):
             atomic_file.make_directories(path, 0o700)
+        self._renew()
 
     def close(self) -> None:
         """Nothing is held."""
@@ -95,6 +97,7 @@ class BlobStore:
         """Make the names durable and stage the manifest. True when that changed something."""
         atomic_file.sync_directory(self._blobs)
         if self.is_finished():
+            self._renew()
             return False
         atomic_file.make_directories(os.path.dirname(self._staged), 0o700)
         atomic_file.write_atomic(self._staged, self._manifest.text.encode("utf-8"), 0o600)
@@ -107,6 +110,11 @@ class BlobStore:
                 return stream.read() == self._manifest.text.encode("utf-8")
         except (FileNotFoundError, NotADirectoryError):
             return False
+
+    def _renew(self) -> None:
+        """An image that is streamed again counts as new: pruning spares what came within its grace time."""
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            os.utime(self._staged)
 
     def _holds(self, entry: Entry, remember: bool) -> bool:
         path = verified_blobs.blob_path(self.dest, entry.sha256)

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 CHUNK = 1 << 20  # payload of one frame and size of every buffer: larger ones gain nothing in measurements
 BUFFERS = 8  # chunks between the network and the disk; with them a side stays below 64 MB
+FILES_AT_ONCE = 2  # that grow side by side, each hashed by a thread of its own
+SLICE = 4 << 20  # of a file that come in one go while another one grows beside it
+MAX_SLICES = 50_000  # of all files together
 SMALL_CHUNK = 16 << 10  # the least a bandwidth limit cuts a chunk down to: one TLS record
 
 MARK_STEP = 4 << 20  # how much of a part file an interruption can cost at most

@@ -33,6 +33,7 @@ class Part:
     def __init__(self, folder: str, entry: Entry) -> None:
         self.entry = entry
         self.descriptor, self.path = _open_locked(folder, entry.sha256)
+        self.inode = os.fstat(self.descriptor).st_ino
         self._journal_path = self.path + ".journal"
         self._digest = hashlib.sha256()
         self.length = 0

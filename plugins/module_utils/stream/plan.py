@@ -7,11 +7,15 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
 import shutil
-from typing import Protocol
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
+from typing import Optional, Protocol
 
-from . import parts
+from . import limits, parts
 from .blob_store import Donor
 from .errors import StreamError
 from .manifest import Entry
@@ -70,6 +74,8 @@ class Job:
     entry: Entry
     segments: list[Segment]
     part: Part | None = None  # opened early only when something was left of it
+    lane: int = 0  # which of the files that grow side by side
+    flush: Future[None] | None = None  # under way
 
     def close(self) -> None:
         """Let go of the part, whatever became of it."""
@@ -77,9 +83,56 @@ class Job:
             self.part.close()
 
     @property
+    def borrows_from_another(self) -> bool:
+        """Whether it needs another file of the same transfer."""
+        lenders = [segment.donor for segment in self.segments if segment.donor]
+        return any(donor.arriving and donor.digest != self.entry.sha256 for donor in lenders)
+
+    @property
     def donors(self) -> dict[str, str]:
-        """Paths of the files that it borrows from, by digest."""
-        return {segment.donor.digest: segment.donor.path for segment in self.segments if segment.donor}
+        """Paths of the files that it borrows from and that were here before, by digest."""
+        lenders = [segment.donor for segment in self.segments if segment.donor]
+        return {donor.digest: donor.path for donor in lenders if not donor.arriving}
+
+
+Step = tuple[Job, Optional[Segment]]  # no segment: the file is complete
+
+
+def schedule(jobs: list[Job], width: int) -> Iterator[Step]:
+    """The order in which everything comes: so many files grow side by side, a slice of each in turn.
+
+    A file that borrows from one that arrives too begins when all before it has come.
+    """
+    length = sum(segment.length for job in jobs for segment in job.segments if not segment.donor)
+    size = max(limits.SLICE, length // limits.MAX_SLICES)
+    waiting = deque(jobs)
+    growing: deque[tuple[Job, Iterator[Segment]]] = deque()
+    while waiting or growing:
+        while waiting and len(growing) < width and not (growing and waiting[0].borrows_from_another):
+            job = waiting.popleft()
+            job.lane = _free_lane(growing)
+            growing.append((job, _slices(job, size)))
+        job, slices = growing.popleft()
+        segment = next(slices, None)
+        yield job, segment
+        if segment:
+            growing.append((job, slices))
+
+
+def _free_lane(growing: Iterable[tuple[Job, Iterator[Segment]]]) -> int:
+    taken = {job.lane for job, _slices_left in growing}
+    return next(lane for lane in itertools.count() if lane not in taken)
+
+
+def _slices(job: Job, size: int) -> Iterator[Segment]:
+    """A file's segments; those that come over the wire are cut."""
+    for segment in job.segments:
+        if segment.donor:
+            yield segment
+        else:
+            end = segment.offset + segment.length
+            for offset in range(segment.offset, end, size):
+                yield Segment(offset, min(size, end - offset))
 
 
 def make_jobs(store: Store, lacking: list[Entry]) -> list[Job]:
@@ -89,12 +142,15 @@ def make_jobs(store: Store, lacking: list[Entry]) -> list[Job]:
     jobs = []
     for entry in lacking:
         part = Part(store.parts, entry) if left.get(entry.sha256) else None
-        jobs.append(Job(entry, segments(entry, part.length if part else 0, donors), part))
+        jobs.append(Job(entry, segments(entry, part.length if part else 0, donors, store.place(entry)[0]), part))
     return jobs
 
 
-def segments(entry: Entry, start: int, donors: dict[str, Donor]) -> list[Segment]:
-    """Cut what is left of a file at the borders between what is here and what is not."""
+def segments(entry: Entry, start: int, donors: dict[str, Donor], path: str) -> list[Segment]:
+    """Cut what is left of a file at the borders between what is here and what is not.
+
+    What comes over the wire lends from then on, so that a piece that stands twice in one transfer travels once.
+    """
     found: list[Segment] = []
     offset = 0
     for piece in entry.pieces:
@@ -103,6 +159,7 @@ def segments(entry: Entry, start: int, donors: dict[str, Donor]) -> list[Segment
             donor = donors.get(piece.sha256)
             moved = donor._replace(offset=donor.offset + skip) if donor else None
             _add(found, Segment(offset + skip, piece.size - skip, moved))
+        donors.setdefault(piece.sha256, Donor(path, offset, entry.sha256, arriving=True))
         offset += piece.size
     if not entry.pieces and start < entry.size:
         found.append(Segment(start, entry.size - start))

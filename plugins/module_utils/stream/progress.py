@@ -2,11 +2,12 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a transfer counts. One thread writes each number; others only read them."""
+"""What a transfer counts, whichever thread it is done by."""
 
 from __future__ import annotations
 
 import dataclasses
+import threading
 import time
 
 
@@ -20,6 +21,7 @@ class Progress:
     bytes_reused: int = 0  # borrowed as pieces from other files here
     files_sent: int = 0  # files that came into place
     started: float = dataclasses.field(default_factory=time.monotonic)
+    lock: threading.Lock = dataclasses.field(default_factory=threading.Lock, repr=False)
 
     @property
     def seconds(self) -> float:
@@ -30,6 +32,12 @@ class Progress:
         """The work begins: nothing but it is timed."""
         self.bytes_total = total
         self.started = time.monotonic()
+
+    def count(self, sent: int = 0, reused: int = 0) -> None:
+        """So many bytes more."""
+        with self.lock:
+            self.bytes_sent += sent
+            self.bytes_reused += reused
 
     def shown(self) -> dict[str, float]:
         """The numbers so far."""

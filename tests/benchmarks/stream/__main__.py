@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import statistics
 import sys
 import time
@@ -20,6 +19,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from account import machine
 from courses import Field, Portion
 from hosts import Hosts, measured_lab
 
@@ -58,14 +58,10 @@ def measure(hosts: Hosts, name: str, runs: int) -> dict[str, Any]:
                 run = field.run(contender, address)
                 found[contender].append(run)
                 print(f"{name:16} {contender:26} {json.dumps(run)}", file=sys.stderr, flush=True)
-    return {"portion": name, "facts": field.facts, "machine": machine(), "at": time.strftime("%F %T"), "runs": found}
-
-
-def machine() -> str:
-    """What the numbers were measured on."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{len(models)} x {models[0]}, Linux {platform.release()}"
+    return {
+        "portion": name, "facts": field.facts, "machine": machine(), "versions": hosts.versions(),
+        "at": time.strftime("%F %T"), "runs": found,
+    }  # fmt: skip
 
 
 def medians(runs: list[dict[str, Any]]) -> dict[str, float]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "system"))
 
+from account import Account
 from lab_driver import CHECKOUT, Lab
 
 BENCHMARKS = Path(__file__).resolve().parent
@@ -33,6 +35,18 @@ class Hosts:
         self._lab = lab
         self.address = {name: lab.address(number) for name, number in NUMBERS.items()}
         self.pid = {name: self._init(name) for name in NUMBERS}
+        self.account = Account()
+        self.account.add(pid for name in NUMBERS for pid in self._processes(name))
+
+    def _processes(self, name: str) -> list[int]:
+        """Whatever runs in a host, by its process namespace."""
+        own = os.stat(f"/proc/{self.pid[name]}/ns/pid").st_ino
+        found = []
+        for path in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(FileNotFoundError, PermissionError):
+                if (path / "ns/pid").stat().st_ino == own:
+                    found.append(int(path.name))
+        return found
 
     def _init(self, name: str) -> int:
         record = json.loads((self._lab.directory / "run" / f"host-{name}.json").read_text())
@@ -45,7 +59,8 @@ class Hosts:
     def inside(self, name: str, *command: str) -> list[str]:
         """The command that runs a command in a host."""
         where = ["nsenter", "-t", str(self.pid[name]), "-m", "-n", "-p", "-u", "-i", "-r", "-w"]
-        return [*where, "env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "USER=root", *command]
+        clean = ["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "USER=root", *command]
+        return self.account.joined([*where, *clean])
 
     def run(self, name: str, script: str) -> str:
         """Run a shell script in a host."""
@@ -86,6 +101,17 @@ class Hosts:
         shutil.copytree(CHECKOUT / "plugins/module_utils", there / below, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(BENCHMARKS / "side.py", there)
         self.run(name, "python3 -m compileall -q /bench/code")
+
+    def versions(self) -> dict[str, str]:
+        """The programs that take part, as the hosts have them."""
+        asked = {
+            "python": "python3 -c 'import platform, ssl; print(platform.python_version(), ssl.OPENSSL_VERSION)'",
+            "ssh": "ssh -V 2>&1",
+            "rsync": "rsync --version | head -n 1",
+            "tar": "tar --version | head -n 1",
+            "nix": "nix --version",
+        }
+        return {name: self.run("build", script).strip() for name, script in asked.items()}
 
     def link_bytes(self, name: str) -> int:
         """Bytes that a host's network interfaces have carried in both directions."""
@@ -137,8 +163,11 @@ def measured_lab(name: str = "") -> Iterator[Hosts]:
     try:
         lab.up().succeeded()
         hosts = Hosts(lab)
-        hosts.prepare()
-        yield hosts
+        try:
+            hosts.prepare()
+            yield hosts
+        finally:
+            hosts.account.close()
     finally:
         if not name:
             lab.down().succeeded()

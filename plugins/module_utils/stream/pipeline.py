@@ -1,0 +1,211 @@
+# Copyright (c) 2026, nixmetal.builders contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Between the network and the disk: files that grow side by side, each hashed and written by one of several threads."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import queue
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Callable
+
+from . import limits
+from .blob_store import Donor
+from .errors import StreamError
+from .manifest import Entry
+from .parts import Part
+from .plan import Job, Store
+from .progress import Progress
+
+Task = Callable[[], None]
+FLUSHERS = 4  # small files are flushed together: the file system joins what waits for its journal
+
+
+class Pipeline:
+    """Hashing and writing in threads of their own, flushing in others. The first failure ends it.
+
+    All of one file is done by one thread, in the order in which it was asked for.
+    """
+
+    def __init__(self, store: Store, progress: Progress) -> None:
+        self._store = store
+        self._progress = progress
+        self._free: queue.Queue[bytearray] = queue.Queue()
+        for _number in range(limits.BUFFERS):
+            self._free.put(bytearray(limits.CHUNK))
+        self._lines: list[queue.Queue[Task | None]] = [queue.Queue() for _number in range(limits.FILES_AT_ONCE)]
+        self._failure: StreamError | None = None
+        self._flushers = ThreadPoolExecutor(max_workers=FLUSHERS)
+        self._settling = threading.BoundedSemaphore(4 * FLUSHERS)
+        self._settled: list[Future[None]] = []
+        self._arriving: dict[str, Part] = {}  # by digest: those that may lend
+        self._grown = threading.Condition()
+        self._threads = [threading.Thread(target=self._work, args=(line,), daemon=True) for line in self._lines]
+        for thread in self._threads:
+            thread.start()
+
+    def buffer(self) -> bytearray:
+        """A free buffer; while all are in use the network waits, and the sender with it."""
+        buffer = self._free.get()
+        self._raise()
+        return buffer
+
+    def write(self, job: Job, buffer: bytearray, view: memoryview) -> None:
+        """Take the next bytes of a file, and the buffer that holds them."""
+        self._line(job).put(lambda: self._write(job, buffer, view))
+
+    def borrow(self, job: Job, donor: Donor, length: int) -> None:
+        """Take the next bytes of a file from another one here."""
+        self._line(job).put(lambda: self._borrow(job, donor, length))
+
+    def settle(self, job: Job) -> None:
+        """A file is complete: verify it, and put it into place."""
+        self._line(job).put(lambda: self._settle(job))
+
+    def finish(self) -> None:
+        """Wait until everything is in place."""
+        self._end()
+        self._raise()
+        for settled in self._settled:
+            settled.result()
+        self._raise()
+        self._progress.files_sent = len(self._settled)
+
+    def stop(self) -> None:
+        """Begin nothing more. Part files stay for another time."""
+        if self._failure is None and any(thread.is_alive() for thread in self._threads):
+            self._failure = StreamError("the transfer was stopped")
+        self._end()
+        self._flushers.shutdown(wait=True)
+
+    def _raise(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    def _end(self) -> None:
+        for line in self._lines:
+            line.put(None)
+        self._wake()
+        for thread in self._threads:
+            thread.join()
+
+    def _line(self, job: Job) -> queue.Queue[Task | None]:
+        return self._lines[job.lane % len(self._lines)]
+
+    def _wake(self) -> None:
+        """Whoever waits for a file to grow looks again."""
+        with self._grown:
+            self._grown.notify_all()
+
+    def _work(self, line: queue.Queue[Task | None]) -> None:
+        while (task := line.get()) is not None:
+            if self._failure is None:
+                try:
+                    task()
+                except StreamError as problem:
+                    self._failure = problem
+                except OSError as problem:
+                    self._failure = self._explain(problem)
+            if self._failure is not None:
+                self._free.put(bytearray(0))  # wakes the network's thread up, which then raises the failure
+            self._wake()
+
+    def _write(self, job: Job, buffer: bytearray, view: memoryview) -> None:
+        part = self._part(job)
+        part.write(view)
+        self._progress.count(sent=len(view))
+        view.release()
+        self._free.put(buffer)
+        self._flush_behind(job, part)
+
+    def _borrow(self, job: Job, donor: Donor, length: int) -> None:
+        part, offset = self._part(job), donor.offset
+        view = memoryview(bytearray(limits.CHUNK))
+        if donor.arriving and donor.digest != job.entry.sha256:
+            self._await(donor, length)
+        descriptor = self._open_donor(donor)
+        try:
+            while length:
+                count = part.borrow(descriptor, offset, view[:length])
+                if not count:
+                    raise StreamError(f"{donor.path} is shorter than it was said to be; run again")
+                self._progress.count(reused=count)
+                length, offset = length - count, offset + count
+        finally:
+            os.close(descriptor)
+        self._flush_behind(job, part)
+
+    def _settle(self, job: Job) -> None:
+        part = self._part(job)
+        _wait_for_flush(job)
+        try:
+            part.verify(", ".join(sorted(job.donors.values())))
+        except StreamError:
+            for digest in job.donors:
+                self._store.distrust(digest)
+            raise
+        self._settling.acquire()
+        self._settled.append(self._flushers.submit(self._put_in_place, job.entry, part))
+
+    def _put_in_place(self, entry: Entry, part: Part) -> None:
+        try:
+            part.settle(*self._store.place(entry))
+            self._store.arrived(entry)
+        except OSError as problem:
+            self._failure = self._explain(problem)
+        finally:
+            self._settling.release()
+
+    def _part(self, job: Job) -> Part:
+        if job.part is None:
+            job.part = Part(self._store.parts, job.entry)
+        if job.entry.pieces:
+            self._arriving[job.entry.sha256] = job.part
+        return job.part
+
+    def _await(self, donor: Donor, length: int) -> None:
+        """What lends may be in the hands of another thread still; all of it has been received."""
+
+        def is_there() -> bool:
+            part = self._arriving.get(donor.digest)
+            return part is not None and part.length >= min(donor.offset + length, part.entry.size)
+
+        with self._grown:
+            self._grown.wait_for(lambda: self._failure or is_there())
+        self._raise()
+
+    def _open_donor(self, donor: Donor) -> int:
+        """A file that lends may be arriving itself: then it has its first name still, or its last one already."""
+        part = self._arriving.get(donor.digest) if donor.arriving else None
+        for path in (part.path if part else donor.path, donor.path):
+            with contextlib.suppress(FileNotFoundError):
+                descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+                if not part or os.fstat(descriptor).st_ino == part.inode:
+                    return descriptor
+                os.close(descriptor)
+        raise StreamError(f"{donor.path} went away while it lent pieces; run again")
+
+    def _flush_behind(self, job: Job, part: Part) -> None:
+        """Flush large files while they come, one step behind, so that the end need not wait for gigabytes."""
+        if part.length - part.flushed < limits.SYNC_STEP:
+            return
+        _wait_for_flush(job)
+        part.flushed = part.length
+        job.flush = self._flushers.submit(part.flush)
+
+    def _explain(self, problem: OSError) -> StreamError:
+        text = f"{self._store.dest}: {problem.strerror or problem}"
+        if problem.errno in (errno.ENOSPC, errno.EDQUOT):
+            text += ". What arrived is kept: free some space and run again to go on from there"
+        return StreamError(text)
+
+
+def _wait_for_flush(job: Job) -> None:
+    if job.flush:
+        job.flush.result()
+        job.flush = None
