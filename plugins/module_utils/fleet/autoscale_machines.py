@@ -18,9 +18,9 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.autoscale_
     Settings,
     SizeClass,
 )
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.drains import owners
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.facts import facts_problems
 
-DRAINED_BY = "drained-by="
 # Words of providers for a machine that has not come up; any other word may be one for a machine that builds.
 NOT_UP_YET = frozenset(("queued", "provisioning", "post_provisioning"))
 FAILED = "failed"
@@ -155,10 +155,10 @@ class _Reader:
 
     def _drained(self, facts: Json) -> str:
         """Whose drain it is under: `ours`, `theirs`, or none. Half a drain, or one by two, is not ours."""
-        owners = {tag[len(DRAINED_BY) :] for tag in facts["builder_tags"] if tag.startswith(DRAINED_BY)}
-        if not facts["builder_draining"] and not owners:
+        found = owners(facts, self.settings.limits.drain_tag)
+        if not facts["builder_draining"] and not found:
             return ""
-        return "ours" if facts["builder_draining"] and owners == {self.settings.limits.owner} else "theirs"
+        return "ours" if facts["builder_draining"] and set(found) == {self.settings.limits.owner} else "theirs"
 
     def _jobs(self, builder: str) -> tuple[int | None, str]:
         entry = self.jobs.get(builder)

@@ -81,6 +81,7 @@ class Limits:
     fleet: str
     owner: str
     ceiling_usd_per_hour: float
+    drain_tag: str = "skip-hydra"
     max_machines: int | None = None
     max_creations: int = 5
     max_removals: int = 5

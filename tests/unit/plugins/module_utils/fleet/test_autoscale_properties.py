@@ -17,7 +17,7 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.autoscale 
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.autoscale_settings import Settings
 from fleet_world import NOW, bought, machine, offer, plan, readings, request, settings, size, waiting
 
-TUNED = tuned(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+TUNED = tuned(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 OWN = "nixmetal-autoscale=small.c3-small-x86"
 BIG = "nixmetal-autoscale=big.c3-small-x86"
 NUMBERS = st.sampled_from([0, 0, 0, 0, 1, 7, None, "0", -1, False])
