@@ -6,14 +6,27 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.bids import bids_problems
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.bids import bids_problems, expanded
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.channel_images import (
     channel_image_problems,
     manifest_urls,
 )
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.pauses import (
+    PauseRule,
+    find_pauses,
+    parse_reclaims,
+)
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.plan_file import (
+    differences,
+    has_changes,
+    parse_document,
+    plan_document,
+)
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.spot_bid_plan import Options
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.spot_plan import spot_plan
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.spot_table import plan_lines, summary_lines
 from ansible_collections.nixmetal.builders.plugins.plugin_utils.fleet_filters import for_operators
@@ -25,8 +38,37 @@ def spot_fleet_problems(bids: Any, channels: Any, fleet: Any, ceiling: Any) -> l
     return bids_problems(bids, channels, fleet, ceiling)
 
 
-def spot_fleet_plan(bids: Sequence[Json], providers: Json, channels: Sequence[Json], ceiling: Any) -> dict[str, Any]:
-    return spot_plan(bids, providers, channels, ceiling)
+def spot_fleet_expanded(bids: Sequence[Json]) -> list[dict[str, Any]]:
+    return expanded(bids)
+
+
+def spot_fleet_plan(
+    bids: Sequence[Json],
+    providers: Json,
+    channels: Sequence[Json],
+    ceiling: Any,
+    replace: bool = False,
+    end_undeclared: bool = False,
+    pauses: Sequence[Json] = (),
+) -> dict[str, Any]:
+    return spot_plan(bids, providers, channels, ceiling, Options(replace, end_undeclared, tuple(pauses)))
+
+
+def spot_fleet_pauses(reclaims: str, rule: Json) -> list[dict[str, Any]]:
+    checked = PauseRule(int(rule["reclaims"]), float(rule["within_seconds"]), float(rule["pause_seconds"]))
+    return [pause._asdict() for pause in find_pauses(parse_reclaims(reclaims), checked, time.time())]
+
+
+def spot_fleet_document(plan: Json, fleet: str) -> dict[str, Any]:
+    return plan_document(plan, fleet)
+
+
+def spot_fleet_moved(plan: Json, fleet: str, document: str) -> list[str]:
+    return differences(parse_document(document), plan_document(plan, fleet))
+
+
+def spot_fleet_has_changes(plan: Json) -> bool:
+    return has_changes(plan)
 
 
 def spot_fleet_table(plan: Json) -> list[str]:
@@ -51,7 +93,12 @@ class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         functions = (
             spot_fleet_problems,
+            spot_fleet_expanded,
             spot_fleet_plan,
+            spot_fleet_pauses,
+            spot_fleet_document,
+            spot_fleet_moved,
+            spot_fleet_has_changes,
             spot_fleet_table,
             spot_fleet_summary,
             spot_fleet_manifest_urls,

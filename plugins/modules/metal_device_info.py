@@ -124,6 +124,11 @@ devices:
       returned: always
       type: str
       sample: hydra
+    bid:
+      description: The bid that its tags name; null when there is none.
+      returned: always
+      type: str
+      sample: small
     facility:
       description: The code of the facility.
       returned: always

@@ -34,6 +34,7 @@ def inform(client: Client, options: dict[str, Any]) -> Result:
         {
             **device,
             "fleet": ownership.marked(device["tags"], ownership.FLEET_TAG),
+            "bid": ownership.marked(device["tags"], ownership.BID_TAG),
             "console": devices.console_of(device),
         }
         for device in found

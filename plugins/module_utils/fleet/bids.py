@@ -26,6 +26,7 @@ def bids_problems(bids: Any, channels: Any, fleet: Any, ceiling: Any) -> list[st
     shape = contract_problems(bids, CONTRACT)
     found = [_named(problem, bids) for problem in shape]
     if not shape:
+        bids = expanded(bids)
         found += _twice(bids) + _channel_problems(bids, channels) + _price_problems(bids) + _reserved_tags(bids)
     found += _fleet_problems(fleet)
     limit, ceiling_problems = _ceiling(ceiling)
@@ -47,7 +48,21 @@ def cost_per_hour(bids: Sequence[Bid]) -> Decimal:
 
 def with_defaults(bid: Bid) -> dict[str, Any]:
     """The bid with what it may leave out, its plan as providers write it."""
-    return {"kind": "spot", "tags": [], "hostname": bid["name"], **bid, "plan": bid["plan"].lower()}
+    defaults = {"kind": "spot", "tags": [], "hostname": bid["name"], "fallback_plans": []}
+    return {**defaults, **bid, "plan": bid["plan"].lower()}
+
+
+def expanded(bids: Sequence[Bid]) -> list[dict[str, Any]]:
+    """Each grade of a bid as a bid of its own: NAME for the bid itself, NAME-2, NAME-3 for its further grades."""
+    found: list[dict[str, Any]] = []
+    for bid in bids:
+        plain = {name: value for name, value in bid.items() if name != "grades"}
+        found.append(plain)
+        found += [
+            {"hostname": bid["name"], **plain, **grade, "name": f"{bid['name']}-{number}"}
+            for number, grade in enumerate(bid.get("grades", []), 2)
+        ]
+    return found
 
 
 def boot_url(bid: Bid, channels: Sequence[Mapping[str, Any]]) -> str:

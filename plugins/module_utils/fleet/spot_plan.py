@@ -2,163 +2,152 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a launch would do: the declared bids against what is for sale and what is live already."""
+"""The whole plan of a launch: what is created, kept, changed and ended, what it costs, and what stands in the way."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.bids import (
     HOURS_PER_MONTH,
     boot_url,
     cost_per_hour,
     dollars,
+    expanded,
     with_defaults,
+)
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.spot_bid_plan import BidPlan, Options, plan_bid
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.spot_live import (
+    Live,
+    is_autoscaled,
+    live_of,
+    machine_cost,
+    request_cost,
+    undeclared,
 )
 
 Json = Mapping[str, Any]
 
-
-class BidPlan(NamedTuple):
-    """One bid with its metro chosen. Action is create or keep; a bid with problems has neither."""
-
-    bid: dict[str, Any]
-    metro: str | None
-    action: str | None
-    offer: Json | None
-    live: Json | None
-    problems: list[str]
-    notes: list[str]
+DEFAULT_OPTIONS = Options()
 
 
 def spot_plan(
-    bids: Sequence[Json], providers: Mapping[str, Json], channels: Sequence[Json], ceiling: Any
+    bids: Sequence[Json],
+    providers: Mapping[str, Json],
+    channels: Sequence[Json],
+    ceiling: Any,
+    options: Options = DEFAULT_OPTIONS,
 ) -> dict[str, Any]:
-    """The whole plan. `providers` holds, per provider, the results of the verbs offers and list as {offers, list}."""
-    plans = [_plan_bid(with_defaults(bid), providers[bid["provider"]]) for bid in bids]
-    undeclared = _undeclared(bids, providers)
-    cost = cost_per_hour(bids)
-    live_too = sum((request_cost(request) for request in undeclared), Decimal(0))
+    """The plan. `providers` holds, per provider, the results of the verbs offers and list as {offers, list}."""
+    wanted = [with_defaults(bid) for bid in expanded(bids)]
+    live = live_of(providers)
+    plans = [plan_bid(bid, providers[bid["provider"]], live, options) for bid in wanted]
+    requests, machines = undeclared(wanted, live)
+    ends = [_end(plan.live, "its bid has changed") for plan in plans if plan.action == "change" and plan.live]
+    if options.end_undeclared:
+        ends += [_end(request, "no bid declares it") for request in requests]
+        ends += [_end_machine(machine) for machine in machines if not is_autoscaled(machine)]
+    left = _left(requests, machines, live, plans, ends)
+    return {
+        **_done(plans, channels),
+        **_others(live, requests, machines),
+        "ends": ends,
+        **_cost(wanted, plans, left, ceiling),
+    }
+
+
+def _done(plans: Sequence[BidPlan], channels: Sequence[Json]) -> dict[str, Any]:
+    """What is bought. Kept requests are among them: that they are still there is made sure of."""
+    by_action = {
+        action: [plan.bid["name"] for plan in plans if plan.action == action]
+        for action in ("create", "keep", "change", "pause")
+    }
+    bought = [plan for plan in plans if plan.action in ("create", "keep", "change")]
+    return {
+        **by_action,
+        "bids": [plan.described() for plan in plans],
+        "requests": [_request(plan, channels) for plan in bought],
+    }
+
+
+def _others(live: Live, requests: Sequence[Json], machines: Sequence[Json]) -> dict[str, Any]:
+    foreign, strangers = live.foreign()
+    return {
+        "undeclared": [dict(request) for request in requests],
+        "undeclared_machines": [dict(machine) for machine in machines],
+        "foreign": [dict(request) for request in foreign],
+        "foreign_machines": [dict(machine) for machine in strangers],
+    }
+
+
+def _cost(
+    wanted: Sequence[Json], plans: Sequence[BidPlan], left: tuple[Decimal, list[str]], ceiling: Any
+) -> dict[str, Any]:
+    """At the ceilings of the bids, and now; with what else of the fleet stays live."""
+    cost = cost_per_hour(wanted)
+    live_too, names = left
+    now = [plan.hourly_now for plan in plans]
     problems = [problem for plan in plans for problem in plan.problems]
     if cost + live_too > dollars(ceiling):
-        problems.append(_over_ceiling(cost, live_too, undeclared, ceiling))
+        problems.append(_over_ceiling(cost, live_too, names, ceiling))
     return {
         "problems": problems,
-        "bids": [_described(plan) for plan in plans],
-        "requests": [_request(plan, channels) for plan in plans if not plan.problems],
-        "undeclared": [dict(request) for request in undeclared],
-        "foreign": [dict(request) for request in _live(providers) if not request["ours"]],
-        "create": [plan.bid["name"] for plan in plans if plan.action == "create"],
-        "keep": [plan.bid["name"] for plan in plans if plan.action == "keep"],
         "cost_usd_per_hour": float(cost),
         "cost_usd_per_month": float(cost * HOURS_PER_MONTH),
+        "cost_now_usd_per_hour": None if None in now else float(sum((each or Decimal(0) for each in now), Decimal(0))),
         "undeclared_usd_per_hour": float(live_too),
         "ceiling_usd_per_hour": float(dollars(ceiling)),
     }
 
 
-def request_cost(request: Json) -> Decimal:
-    """What a live request may cost in an hour."""
-    return Decimal(int(request["count"])) * dollars(request["max_bid_usd_per_hour"])
+def _left(
+    requests: Sequence[Json], machines: Sequence[Json], live: Live, plans: Sequence[BidPlan], ends: Sequence[Json]
+) -> tuple[Decimal, list[str]]:
+    """What stays live of the fleet beside the declared bids: its most per hour, and by which names it goes."""
+    ending = {end["request_id"] for end in ends if end["request_id"]} | {
+        device for end in ends if not end["request_id"] for device in end["device_ids"]
+    }
+    staying = [request for request in requests if request["id"] not in ending]
+    singles = [machine for machine in machines if machine["id"] not in ending] + _surplus(live, plans)
+    cost = sum((request_cost(request) for request in staying), Decimal(0))
+    cost += sum((machine_cost(machine) or Decimal(0) for machine in singles), Decimal(0))
+    return cost, [str(item["name"] or item["id"]) for item in [*staying, *singles]]
 
 
-def _plan_bid(bid: dict[str, Any], provider: Json) -> BidPlan:
-    offers, unknown = provider["offers"], _unknown(bid, provider["offers"])
-    if unknown:
-        return BidPlan(bid, None, None, None, None, unknown, [])
-    live = [request for request in provider["list"]["requests"] if request["ours"] and request["name"] == bid["name"]]
-    offered = {offer["metro"]: offer for offer in offers["offers"] if offer["plan"] == bid["plan"]}
-    if live:
-        return _plan_live(bid, live, offered)
-    metro = next((metro for metro in _metros(bid) if metro in offered), None)
-    if metro is None:
-        text = f"bid {bid['name']!r}: none of its metros ({', '.join(bid['metros'])}) offers the plan {bid['plan']}"
-        return BidPlan(bid, None, None, None, None, [text], [])
-    return BidPlan(bid, metro, "create", offered[metro], None, [], _market_notes(bid, offered[metro]))
-
-
-def _plan_live(bid: dict[str, Any], live: Sequence[Json], offered: Mapping[str, Json]) -> BidPlan:
-    """A live request keeps its metro, even if one that is preferred has offers again: nothing is bought twice."""
-    request = live[0]
-    if len(live) > 1:
-        ids = ", ".join(item["id"] for item in live)
-        text = f"bid {bid['name']!r} has {len(live)} live requests ({ids}): end all but one of them, then launch again"
-        return BidPlan(bid, None, None, None, request, [text], [])
-    differences = _differences(bid, request)
-    if differences:
-        text = (
-            f"bid {bid['name']!r} differs from its live request {request['id']} ({'; '.join(differences)}): the market cannot "
-            "change a request; declare it as it is, or end it first (under a new name the change is a second request, and the "
-            "old one counts towards the ceiling until it is ended)"
-        )
-        return BidPlan(bid, request["metro"], None, None, request, [text], [])
-    offer = offered.get(request["metro"])
-    return BidPlan(bid, request["metro"], "keep", offer, request, [], _market_notes(bid, offer))
-
-
-def _differences(bid: Json, request: Json) -> list[str]:
-    found = []
-    if request["plan"] is not None and request["plan"].lower() != bid["plan"]:
-        found.append(f"plan is {request['plan']}, declared {bid['plan']}")
-    if request["metro"] not in _metros(bid):
-        found.append(f"metro is {request['metro']}, declared {', '.join(bid['metros'])}")
-    if request["count"] != bid["count"]:
-        found.append(f"count is {request['count']}, declared {bid['count']}")
-    if dollars(request["max_bid_usd_per_hour"]) != dollars(bid["max_bid_usd_per_hour"]):
-        found.append(f"max bid is {request['max_bid_usd_per_hour']}, declared {bid['max_bid_usd_per_hour']}")
+def _surplus(live: Live, plans: Sequence[BidPlan]) -> list[Json]:
+    """Machines of a bid beyond its count."""
+    found: list[Json] = []
+    for plan in plans:
+        if plan.bid["kind"] != "spot":
+            found += live.singles_of(plan.bid)[plan.bid["count"] :]
     return found
 
 
-def _unknown(bid: Json, offers: Json) -> list[str]:
-    found = []
-    if bid["plan"] in offers["unknown_plans"]:
-        found.append(f"bid {bid['name']!r}: plan {bid['plan']!r} is not known to {bid['provider']}")
-    if bid["kind"] not in offers["kinds"]:
-        found.append(f"bid {bid['name']!r}: {bid['provider']} sells {', '.join(offers['kinds'])}, not {bid['kind']}")
-    unknown = {metro.lower() for metro in offers["unknown_metros"]}
-    return found + [
-        f"bid {bid['name']!r}: metro {metro!r} is not known to {bid['provider']}"
-        for metro in _metros(bid)
-        if metro in unknown
-    ]
+def _end(request: Json, reason: str) -> dict[str, Any]:
+    return {
+        "provider": request["provider"],
+        "request_id": request["id"],
+        "name": request["name"],
+        "device_ids": sorted(request["device_ids"]),
+        "reason": reason,
+    }
 
 
-def _metros(bid: Json) -> list[str]:
-    return [metro.lower() for metro in bid["metros"]]
+def _end_machine(machine: Json) -> dict[str, Any]:
+    return {
+        "provider": machine["provider"],
+        "request_id": None,
+        "name": machine["name"],
+        "device_ids": [machine["id"]],
+        "reason": "no bid declares it",
+    }
 
 
-def _market_notes(bid: Json, offer: Json | None) -> list[str]:
-    price = offer and offer["spot_price_usd_per_hour"]
-    if bid["kind"] != "spot":
-        return []
-    if price is None:
-        return ["no spot price is known"]
-    if dollars(price) > dollars(bid["max_bid_usd_per_hour"]):
-        return ["the market is above the bid: no machine until the price falls"]
-    return []
-
-
-def _live(providers: Mapping[str, Json]) -> list[Json]:
-    return [
-        {**request, "provider": name} for name in sorted(providers) for request in providers[name]["list"]["requests"]
-    ]
-
-
-def _undeclared(bids: Sequence[Json], providers: Mapping[str, Json]) -> list[Json]:
-    """Requests of this fleet that no bid declares (any more); one without machines may have lost its name with its bid."""
-    declared = {(bid["provider"], bid["name"]) for bid in bids}
-    return [
-        request
-        for request in _live(providers)
-        if request["ours"] and (request["provider"], request["name"]) not in declared
-    ]
-
-
-def _over_ceiling(cost: Decimal, live_too: Decimal, undeclared: Sequence[Json], ceiling: Any) -> str:
-    names = ", ".join(f"{request['name'] or request['id']}" for request in undeclared)
-    also = f" and live requests that are no longer declared ({names}) {live_too}" if undeclared else ""
+def _over_ceiling(cost: Decimal, live_too: Decimal, names: Iterable[str], ceiling: Any) -> str:
+    listed = ", ".join(names)
+    also = f" and live requests that are no longer declared ({listed}) {live_too}" if listed else ""
     return (
         f"the bids may cost {cost}{also} USD per hour, more than spot_fleet_ceiling_usd_per_hour ({ceiling}): "
         "lower a bid, end a request, or raise the ceiling"
@@ -167,28 +156,11 @@ def _over_ceiling(cost: Decimal, live_too: Decimal, undeclared: Sequence[Json], 
 
 def _request(plan: BidPlan, channels: Sequence[Json]) -> dict[str, Any]:
     """The bid as the provider's verb create takes it, beside the provider's name."""
-    fields = ("name", "kind", "plan", "count", "max_bid_usd_per_hour", "tags", "hostname")
-    request = {name: plan.bid[name] for name in fields}
+    fields = ("name", "kind", "count", "max_bid_usd_per_hour", "tags", "hostname")
+    single = {} if plan.bid["kind"] == "spot" else {"single": True}
+    request = {**{name: plan.bid[name] for name in fields}, **single, "plan": plan.plan, "metro": plan.metro}
     return {
         "provider": plan.bid["provider"],
-        "bid": {**request, "metro": plan.metro, "boot_url": boot_url(plan.bid, channels)},
-    }
-
-
-def _described(plan: BidPlan) -> dict[str, Any]:
-    hourly = plan.bid["count"] * dollars(plan.bid["max_bid_usd_per_hour"])
-    return {
-        **{
-            name: plan.bid[name]
-            for name in ("name", "provider", "kind", "plan", "metros", "count", "max_bid_usd_per_hour")
-        },
-        "metro": plan.metro,
         "action": plan.action,
-        "request_id": plan.live["id"] if plan.live else None,
-        "device_ids": list(plan.live["device_ids"]) if plan.live else [],
-        "usd_per_hour": float(hourly),
-        "usd_per_month": float(hourly * HOURS_PER_MONTH),
-        "spot_price_usd_per_hour": plan.offer["spot_price_usd_per_hour"] if plan.offer else None,
-        "on_demand_price_usd_per_hour": plan.offer["on_demand_price_usd_per_hour"] if plan.offer else None,
-        "notes": plan.notes,
+        "bid": {**request, "boot_url": boot_url(plan.bid, channels)},
     }

@@ -10,7 +10,8 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.spot_plan import request_cost
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.plan_file import has_changes
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.spot_live import machine_cost, request_cost
 
 WIDTH = 72
 # Titles and widths; negative ones are aligned to the left and may be cut, numbers are never cut.
@@ -34,9 +35,14 @@ def plan_lines(plan: Mapping[str, Any]) -> list[str]:
         f"At most {plan['cost_usd_per_hour']:.2f} USD per hour, {plan['cost_usd_per_month']:.2f} USD per month of 730 hours; "
         f"ceiling {plan['ceiling_usd_per_hour']:.2f} USD per hour."
     )
+    now = plan["cost_now_usd_per_hour"]
+    lines += _wrapped(
+        "What runs now costs "
+        + ("an unknown price." if now is None else f"{now:.2f} USD per hour at the market's price.")
+    )
     for bid in plan["bids"]:
         lines += _wrapped(_sentence(bid))
-    return lines + _others(plan)
+    return lines + _ends(plan) + _others(plan) + _verdict(plan)
 
 
 def summary_lines(plan: Mapping[str, Any], results: Sequence[Mapping[str, Any]], check_mode: bool) -> list[str]:
@@ -80,11 +86,39 @@ def _bid_row(bid: Mapping[str, Any]) -> str:
 
 def _sentence(bid: Mapping[str, Any]) -> str:
     notes = "".join(f"; {note}" for note in bid["notes"])
+    machines = f"{len(bid['device_ids'])} machines"
+    single = "" if bid["kind"] == "spot" else f" {bid['kind'].replace('_', ' ')}"
     if bid["action"] == "create":
-        return f"{bid['name']}: create a request for {bid['count']} {bid['plan']} in {bid['metro']}{notes}"
+        what = f"create a request for {bid['count']} {bid['plan']}" if not single else f"buy {bid['plan']}{single}"
+        return f"{bid['name']}: {what} in {bid['metro']}{notes}"
     if bid["action"] == "keep":
-        return f"{bid['name']}: keep request {bid['request_id']} in {bid['metro']} ({len(bid['device_ids'])} machines){notes}"
+        what = (
+            f"request {bid['request_id']} in {bid['metro']} ({machines})"
+            if not single
+            else f"{machines}{single} in {bid['metro']}"
+        )
+        return f"{bid['name']}: keep {what}{notes}"
+    if bid["action"] == "change":
+        return (
+            f"{bid['name']}: replace request {bid['request_id']} ({machines}, drained first) by one for {bid['count']} "
+            f"{bid['plan']} in {bid['metro']}{notes}"
+        )
+    if bid["action"] == "pause":
+        return f"{bid['name']}: nothing is bought{notes}"
     return f"{bid['name']}: cannot be bought as declared"
+
+
+def _ends(plan: Mapping[str, Any]) -> list[str]:
+    lines: list[str] = []
+    for end in plan["ends"]:
+        what = f"request {end['request_id']}" if end["request_id"] else "the machine"
+        machines = f", its machines drained first: {', '.join(end['device_ids'])}" if end["device_ids"] else ""
+        lines += _wrapped(f"{end['name'] or '(no name)'}: end {what} ({end['reason']}){machines}")
+    return lines
+
+
+def _verdict(plan: Mapping[str, Any]) -> list[str]:
+    return [] if has_changes(plan) or plan["problems"] else ["Nothing to do."]
 
 
 def _made(result: Mapping[str, Any]) -> str:
@@ -97,15 +131,31 @@ def _made(result: Mapping[str, Any]) -> str:
 
 def _others(plan: Mapping[str, Any]) -> list[str]:
     lines: list[str] = []
+    ending = {end["request_id"] for end in plan["ends"]}
+    ending_machines = {device for end in plan["ends"] for device in end["device_ids"]}
     for request in plan["undeclared"]:
-        lines += _wrapped(
-            f"{request['name'] or request['id']}: no longer declared, but live (request {request['id']}, at most "
-            f"{request_cost(request):.2f} USD per hour); counts towards the ceiling and is left as it is"
-        )
-    if plan["foreign"]:
-        ids = ", ".join(request["id"] for request in plan["foreign"])
-        lines += _wrapped(f"foreign requests, never touched: {ids}")
-    return lines
+        if request["id"] not in ending:
+            lines += _wrapped(
+                f"{request['name'] or request['id']}: no longer declared, but live (request {request['id']}, at most "
+                f"{request_cost(request):.2f} USD per hour); counts towards the ceiling and is left as it is"
+            )
+    for machine in plan["undeclared_machines"]:
+        if machine["id"] not in ending_machines:
+            cost = machine_cost(machine)
+            price = (
+                "at an unknown price, not counted"
+                if cost is None
+                else f"at most {cost:.2f} USD per hour, counts towards the ceiling"
+            )
+            lines += _wrapped(
+                f"{machine['name'] or '(no name)'}: single machine {machine['id']}, {price}; left as it is"
+            )
+    return lines + _foreign("requests", plan["foreign"]) + _foreign("machines", plan["foreign_machines"])
+
+
+def _foreign(what: str, found: Sequence[Mapping[str, Any]]) -> list[str]:
+    ids = ", ".join(item["id"] for item in found[:20]) + (f" and {len(found) - 20} more" if len(found) > 20 else "")
+    return _wrapped(f"foreign {what}, never touched: {ids}") if found else []
 
 
 def _wrapped(text: str) -> list[str]:

@@ -173,6 +173,7 @@ def test_each_verb_answers_by_the_contract_and_nobody_elses_machine_is_touched(p
     # Each refusal names the machine, or the fleet that was asked for.
     for answer, word in zip(refused, [foreign, NOBODY, foreign, foreign, foreign, "another"], strict=True):
         assert word in answer["refused"]
+    assert [answer.get("refused") for answer in answered] == [None] * 5
     assert answered[0]["result"]["changed"]
     assert answered[1]["result"] == {"notices": []}
     assert answered[3]["result"]["requests"] == []

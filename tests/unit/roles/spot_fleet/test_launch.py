@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ BID: dict[str, Any] = {
 }
 
 
+NOW = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 IMAGE = {"schema": 1, "image_id": "0-image", "system": "x86_64-linux"}
 
 
@@ -94,14 +96,32 @@ class Launch:
             "plugins",
             "roles/builders_reading",
             "roles/fleet_lock",
+            "roles/fleet_notify",
             "roles/spot_fleet",
         ):
             shutil.copytree(CHECKOUT / folder, self.collection / folder)
         shutil.copy(CHECKOUT / "galaxy.yml", self.collection)
         shutil.copytree(HERE / "invented", self.collection / "roles" / "invented")
+        shutil.rmtree(self.collection / "roles" / "builder_drain", ignore_errors=True)
+        shutil.copytree(HERE / "drains", self.collection / "roles" / "builder_drain")
         self.requests = root / "requests.json"
         self.calls = root / "calls"
         self.requests.write_text("[]", encoding="utf-8")
+
+    def inventory(self) -> Path:
+        """Somebody else's host, and the machines that the requests have."""
+        live = json.loads(self.requests.read_text(encoding="utf-8"))
+        machines = sorted(device for request in live for device in request["device_ids"])
+        reading = {"complete": True, "source": "test", "project": None, "count": len(machines), "read_at": NOW}
+        builders = {"hosts": {machine: {"ansible_connection": "local"} for machine in machines}}
+        groups = {"hosts": {"elsewhere": {}}, "vars": {"builders_reading": reading}, "children": {"builders": builders}}
+        path = self.root / "inventory.json"
+        path.write_text(json.dumps({"all": groups}), encoding="utf-8")
+        return path
+
+    def lines(self, name: str) -> list[str]:
+        path = self.root / name
+        return sorted(path.read_text(encoding="utf-8").splitlines()) if path.exists() else []
 
     def run(self, *arguments: str, playbook: str = "launch_spot", **changes: Any) -> subprocess.CompletedProcess[str]:
         variables = {
@@ -117,7 +137,7 @@ class Launch:
         }
         extra = self.root / "variables.json"
         extra.write_text(json.dumps(variables), encoding="utf-8")
-        command = [sys.executable, "-m", "ansible", "playbook", "-i", "elsewhere,", "-e", f"@{extra}"]
+        command = [sys.executable, "-m", "ansible", "playbook", "-i", str(self.inventory()), "-e", f"@{extra}"]
         path = str(self.collection / "playbooks" / f"{playbook}.yml")
         environment = {
             **os.environ,
@@ -284,3 +304,81 @@ def test_a_launch_beside_another_run_asks_nobody_until_that_lock_is_broken_on_pu
     assert changed(broken) == 1
     assert f"Broke the lock {lock_id} of alice@elsewhere, taken for rollout" in message(broken)
     assert changed(launch.run()) == 1
+
+
+OLD: dict[str, Any] = {
+    "id": "r-old",
+    "name": "old",
+    "plan": "small",
+    "metro": "da",
+    "max_bid_usd_per_hour": 0.1,
+    "count": 2,
+    "device_ids": ["m1", "m2"],
+    "ours": True,
+}
+
+
+def test_a_plan_is_written_down_and_exactly_that_is_applied(launch: Launch) -> None:
+    kept = launch.root / "plan.json"
+    launch.requests.write_text(
+        json.dumps([OLD, {**OLD, "id": "r-stranger", "name": None, "ours": False, "device_ids": []}])
+    )
+    settings = {"spot_fleet_end_undeclared": True}
+    planned = launch.run(spot_fleet_plan_out=str(kept), spot_fleet_fail_on_changes=True, **settings)
+    assert planned.returncode == 2
+    assert "old: end request r-old (no bid declares it), its machines drained first: m1, m2" in message(planned)
+    assert "foreign requests, never touched: r-stranger" in message(planned)
+    document = json.loads(kept.read_text(encoding="utf-8"))
+    assert document["changes"] is True
+    assert [end["request_id"] for end in document["ends"]] == ["r-old"]
+    assert launch.lines("ended") == []
+
+    # Reality has moved: another count of the request that would end.
+    launch.requests.write_text(json.dumps([{**OLD, "device_ids": ["m1"]}]))
+    moved = launch.run(spot_fleet_plan_in=str(kept), **settings)
+    assert moved.returncode != 0
+    assert 'ends r-old device_ids: planned ["m1", "m2"], now ["m1"]' in message(moved)
+    assert launch.lines("ended") == launch.lines("drained") == []
+
+    launch.requests.write_text(json.dumps([OLD]))
+    applied = launch.run(spot_fleet_plan_in=str(kept), **settings)
+    assert applied.returncode == 0, applied.stdout + applied.stderr
+    assert launch.lines("drained") == ["m1", "m2"]
+    (ended,) = launch.lines("ended")
+    assert json.loads(ended) == {
+        "fleet": "ci",
+        "name": "old",
+        "request_id": "r-old",
+        "terminate_machines": True,
+        "wait": True,
+        "wait_timeout": 1800,
+    }
+    assert [request["id"] for request in json.loads(launch.requests.read_text(encoding="utf-8"))] == ["request-first"]
+
+    nothing = launch.run(spot_fleet_plan_out=str(kept), spot_fleet_fail_on_changes=True, **settings)
+    assert nothing.returncode == 0, nothing.stdout + nothing.stderr
+    assert "Nothing to do." in nothing.stdout
+    assert json.loads(kept.read_text(encoding="utf-8"))["changes"] is False
+    assert not (launch.root / "locks" / "ci.lock").exists()
+
+
+def test_a_machine_that_does_not_drain_keeps_its_request_and_nothing_is_bought(launch: Launch) -> None:
+    changed_bid = {**BID, "count": 1}
+    launch.requests.write_text(json.dumps([{**OLD, "id": "request-first", "name": "first"}]))
+    busy = launch.run(spot_fleet_bids=[changed_bid], spot_fleet_change="replace", drains_busy=["m1"])
+    assert busy.returncode != 0
+    assert "Not proved idle: m1" in message(busy)
+    assert launch.lines("ended") == []
+    assert not (launch.root / "locks" / "ci.lock").exists()
+    done = launch.run(spot_fleet_bids=[changed_bid], spot_fleet_change="replace")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(launch.lines("ended")) == 1
+    (request,) = json.loads(launch.requests.read_text(encoding="utf-8"))
+    assert (request["id"], request["count"]) == ("request-first", 1)
+
+
+def test_what_is_not_confirmed_is_not_bought(launch: Launch) -> None:
+    result = launch.run(spot_fleet_confirm=True)
+    assert result.returncode != 0
+    assert "the answer was not yes" in message(result)
+    assert launch.requests.read_text(encoding="utf-8") == "[]"
