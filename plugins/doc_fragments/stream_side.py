@@ -54,6 +54,10 @@ options:
     description: Ports to listen on, as one number or a range C(FIRST-LAST); V(0) is any free port.
     type: str
     default: "0"
+  connections:
+    description: How many connections who connects makes, at most 16; V(0) is one, or four to a host that is far away.
+    type: int
+    default: 0
   connect_timeout:
     description: Seconds until both sides must have found each other.
     type: float

@@ -99,6 +99,13 @@ options:
       - Port to listen on, or a range C(FIRST-LAST) of which the first free one is taken. V(0) is any free port.
     type: str
     default: "0"
+  connections:
+    description:
+      - Connections over which the bytes travel, at most 16. With V(0) it is one, or four when an answer of the other host takes more
+        than 5 ms, as the window of a single connection would hold it up then, unless O(bandwidth_limit) does so anyway.
+      - With O(via=controller) it is always one.
+    type: int
+    default: 0
   connect_timeout:
     description:
       - Seconds within which the two hosts must have found each other.
@@ -232,6 +239,11 @@ tls:
   returned: success
   type: dict
   sample: {version: TLSv1.3, cipher: TLS_AES_256_GCM_SHA384}
+connections:
+  description: Number of connections that the bytes travelled over; V(0) when nothing had to travel.
+  returned: success
+  type: int
+  sample: 1
 refused:
   description: Connections that were not the peer's.
   returned: success

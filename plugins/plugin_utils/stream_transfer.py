@@ -22,7 +22,7 @@ SEND = "nixmetal.builders.artifact_stream_send"
 RECEIVE = "nixmetal.builders.artifact_stream_receive"
 ANSWER_SECONDS = 45.0  # for a module to start and answer on a busy host
 PAUSE = 0.5  # seconds before a broken connection is taken up again
-HANDED_ON = ("layout", "address", "ports", "connect_timeout", "silence_timeout", "timeout")
+HANDED_ON = ("layout", "address", "ports", "connections", "connect_timeout", "silence_timeout", "timeout")
 Result = dict[str, Any]
 
 
@@ -179,6 +179,8 @@ class Transfer:
         handed = {name: self._options[name] for name in HANDED_ON if self._options[name] is not None}
         if self._way == "controller":
             handed["address"] = LOOPBACK
+        elif self._options["bandwidth_limit"] and not handed["connections"]:
+            handed["connections"] = 1
         return {**handed, "transfer": self._transfer, "token": self._token}
 
     def _fail(self, side: Side, text: str, result: Result | None = None) -> None:
@@ -215,6 +217,7 @@ class Transfer:
             "seconds": outcome.get("seconds", 0.0),
             "rate": round(outcome.get("bytes_sent", 0) / outcome["seconds"]) if outcome.get("seconds") else 0,
             "tls": outcome.get("tls", {}),
+            "connections": outcome.get("connections", 0),
             "refused": outcome.get("refused", []),
         }
 

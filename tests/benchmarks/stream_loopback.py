@@ -26,7 +26,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / ".collections"))
 
-from ansible_collections.nixmetal.builders.plugins.module_utils.stream import rendezvous, source
+from ansible_collections.nixmetal.builders.plugins.module_utils.stream import calling, rendezvous, source
 from ansible_collections.nixmetal.builders.plugins.module_utils.stream.blob_store import BlobStore
 from ansible_collections.nixmetal.builders.plugins.module_utils.stream.progress import Progress
 from ansible_collections.nixmetal.builders.plugins.module_utils.stream.receiver import receive
@@ -64,8 +64,8 @@ def stream_sides(image: Path, dest: Path) -> Sides:
 
     def sending() -> None:
         identity = Identity(*keys["sender"], keys["receiver"].certificate)
-        target = rendezvous.Target(("127.0.0.1",), listener.port)
-        channel = rendezvous.connect(target, identity, "sender", overall, overall)
+        target = calling.Target(("127.0.0.1",), listener.port)
+        channel = calling.connect(target, identity, "sender", overall, overall)
         channel.silence = 60
         send(channel, source.places(str(image), manifest), 0, Progress())
 

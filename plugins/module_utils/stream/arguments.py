@@ -13,6 +13,7 @@ _SHARED: dict[str, dict[str, Any]] = {
     "layout": {"type": "str", "choices": ["image", "directory"], "default": "image"},
     "address": {"type": "str"},
     "ports": {"type": "str", "default": "0"},
+    "connections": {"type": "int", "default": 0},
     "connect_timeout": {"type": "float", "default": 30.0},
     "silence_timeout": {"type": "float", "default": 60.0},
     "timeout": {"type": "float", "default": 7200.0},

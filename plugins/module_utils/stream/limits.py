@@ -25,5 +25,8 @@ MAX_SIZE = 1 << 44  # bytes of one transfer: 16 TiB
 
 MAX_CONTROL = 1 << 20  # bytes of a frame that is not data
 MAX_RANGES = 500_000  # ranges that a receiver may ask for
+MAX_CONNECTIONS = 16
+FAR_CONNECTIONS = 4  # to a host that is FAR: a single one would be held up by its window
+FAR_SECONDS = 0.005  # for one way there and back
 MAX_HANDSHAKES = 32  # connections looked at together while the peer is awaited
 HANDSHAKE_SECONDS = 10.0

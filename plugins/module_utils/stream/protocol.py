@@ -4,21 +4,23 @@
 
 """The messages between the two sides of a transfer.
 
-After the TLS handshake both sides greet. Then the receiver asks: frames WANT, each a list of (digest, offset, length),
-and GO. The sender answers with the contents of these ranges, in that order, as frames DATA that never cross a range. The
-receiver ends with DONE once everything is durable. PING says that a side lives while it is busy; ERROR carries a last word.
-A frame is one byte of kind, four bytes of length, and that many bytes.
+After the TLS handshake both sides greet; whoever connected says which of how many connections this one is. Then, on the
+first connection, the receiver asks: frames WANT, each a list of (digest, offset, length), and GO. The sender answers with
+the contents of these ranges, in that order, as frames DATA that never cross a range: one frame on each connection in turn.
+The receiver ends with DONE once everything is durable. PING says that a side lives while it is busy; ERROR carries a last
+word. A frame is one byte of kind, four bytes of length, and that many bytes.
 """
 
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import ssl
 import struct
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, wait
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from . import limits, tls
 from .errors import PeerGoneError, RefusedError, StreamError
@@ -26,21 +28,51 @@ from .timing import Deadline
 
 HEADER = struct.Struct(">cI")
 RANGE = struct.Struct(">32sQQ")
-GREETING = b"nixmetal-stream 1 "
+GREETING = re.compile(rb"nixmetal-stream 2 (sender|receiver) ([0-9]{1,2})/([0-9]{1,2})")
 
 HELLO, WANT, GO, DATA, DONE, PING, ERROR = (bytes([code]) for code in range(1, 8))
 Range = tuple[bytes, int, int]
 Result = TypeVar("Result")
 
 
+class Place(NamedTuple):
+    """Which of how many connections one is."""
+
+    number: int = 0
+    total: int = 1
+
+
+ALONE = Place()
+
+
 class Channel:
-    """One connection to the peer, with a limit on silence and one on the whole transfer."""
+    """One connection to the peer, with a limit on silence and one on the whole transfer. It may lead others."""
 
     def __init__(self, secured: ssl.SSLSocket, address: str, silence: float, deadline: Deadline) -> None:
         self._socket = secured
         self._deadline = deadline
         self.address = address
-        self.silence = silence
+        self._silence = silence
+        self._others: list[Channel] = []
+
+    @property
+    def lanes(self) -> list[Channel]:
+        """All connections to the peer, this one first."""
+        return [self, *self._others]
+
+    def lead(self, others: list[Channel]) -> None:
+        """Take more connections to the same peer along."""
+        self._others = others
+
+    @property
+    def silence(self) -> float:
+        """Seconds without a byte after which the peer counts as gone."""
+        return self._silence
+
+    @silence.setter
+    def silence(self, seconds: float) -> None:
+        for lane in self.lanes:
+            lane._silence = seconds
 
     def describe(self) -> dict[str, str]:
         """Protocol version and cipher."""
@@ -99,13 +131,15 @@ class Channel:
 
     def abort(self) -> None:
         """Break the connection, from another thread too."""
-        with contextlib.suppress(OSError):
-            socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+        for lane in self.lanes:
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(lane._socket, socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """End the connection."""
+        """End the connection, and those that it leads."""
         self.abort()
-        self._socket.close()
+        for lane in self.lanes:
+            lane._socket.close()
 
     @contextlib.contextmanager
     def _guard(self) -> Iterator[None]:
@@ -120,12 +154,14 @@ class Channel:
             raise PeerGoneError(f"the connection to the other side broke ({problem})") from problem
 
 
-def greet(channel: Channel, role: str) -> None:
-    """Exchange greetings: both certificates are proved only when the peer has spoken."""
-    channel.send_frame(HELLO, GREETING + role.encode("ascii"))
-    other = b"receiver" if role == "sender" else b"sender"
-    if channel.expect(HELLO) != GREETING + other:
+def greet(channel: Channel, role: str, place: Place = ALONE) -> Place:
+    """Exchange greetings: both certificates are proved only when the peer has spoken. The answer is what the peer says."""
+    channel.send_frame(HELLO, f"nixmetal-stream 2 {role} {place.number}/{place.total}".encode("ascii"))
+    found = GREETING.fullmatch(channel.expect(HELLO))
+    told = Place(int(found[2]), int(found[3])) if found else ALONE
+    if not found or found[1] == role.encode("ascii") or not told.number < told.total <= limits.MAX_CONNECTIONS:
         raise RefusedError("it does not speak as the other side of this transfer")
+    return told
 
 
 def send_wants(channel: Channel, ranges: Iterable[Range]) -> None:

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from . import limits, protocol
@@ -47,18 +49,20 @@ def _ranges(steps: list[Step]) -> list[protocol.Range]:
 
 
 def _take(channel: Channel, steps: list[Step], pipeline: Pipeline) -> None:
-    """The network's thread: from frames into buffers, and on to the pipeline."""
+    """The network's thread: from frames, one of each connection in turn, into buffers, and on to the pipeline."""
+    lanes = itertools.cycle(channel.lanes)
     for job, segment in steps:
         if not segment:
             pipeline.settle(job)
         elif segment.donor:
             pipeline.borrow(job, segment.donor, segment.length)
         else:
-            _take_range(channel, job, segment.length, pipeline)
+            _take_range(lanes, job, segment.length, pipeline)
 
 
-def _take_range(channel: Channel, job: Job, length: int, pipeline: Pipeline) -> None:
+def _take_range(lanes: Iterator[Channel], job: Job, length: int, pipeline: Pipeline) -> None:
     while length:
+        channel = next(lanes)
         kind, size = channel.header()
         if kind != protocol.DATA or not 0 < size <= min(length, limits.CHUNK):
             raise StreamError(

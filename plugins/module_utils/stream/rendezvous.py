@@ -2,24 +2,22 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""How the two sides find each other: one listens, the other tries the addresses it was given."""
+"""How the listening side finds its peer among whoever comes."""
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import errno
 import ipaddress
 import queue
 import socket
-import ssl
 import syslog
 import threading
 from collections.abc import Iterator
 
 from . import limits, tls
-from .errors import PeerGoneError, StreamError
-from .protocol import Channel, greet
+from .errors import StreamError
+from .protocol import Channel, Place, greet
 from .timing import Deadline
 from .tls import Identity
 
@@ -37,7 +35,7 @@ class Listener:
         self._context = tls.context(identity, server)
         self._role = role
         self._overall = overall
-        self._found: queue.Queue[Channel] = queue.Queue()
+        self._found: queue.Queue[tuple[Place, Channel]] = queue.Queue()
         self._places = threading.BoundedSemaphore(limits.MAX_HANDSHAKES)
         self._socket = _bind(ports, address)
         self._open = True
@@ -46,18 +44,26 @@ class Listener:
         self.refused_count = 0
 
     def wait_for_peer(self, deadline: Deadline, stopped: threading.Event | None = None) -> Channel:
-        """The peer's connection. The port is closed as soon as it is there."""
+        """The peer's connection, which leads the others. The port is closed as soon as all are there."""
         threading.Thread(target=self._accept, daemon=True).start()
+        found: dict[Place, Channel] = {}
         try:
             while not (stopped and stopped.is_set()):
                 with contextlib.suppress(queue.Empty):
-                    return self._found.get(timeout=min(1.0, deadline.remaining()))
+                    place, channel = self._found.get(timeout=min(1.0, deadline.remaining()))
+                    _keep(found, place, channel)
+                    if len(found) == place.total:
+                        return _lead(found)
                 if not deadline.remaining():
                     break
             strangers = f" ({self.refused_count} strangers were refused)" if self.refused_count else ""
             raise StreamError(
                 f"the other side did not come to port {self.port} within {deadline.seconds:g} seconds{strangers}"
             )
+        except StreamError:
+            for channel in found.values():
+                channel.close()
+            raise
         finally:
             self.close()
 
@@ -86,9 +92,9 @@ class Listener:
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             secured = tls.secure(raw, self._context, self._identity, self._server)
             channel = Channel(secured, address, limits.HANDSHAKE_SECONDS, self._overall)
-            greet(channel, self._role)
+            place = greet(channel, self._role)
             if self._open:
-                self._found.put(channel)
+                self._found.put((place, channel))
             else:
                 channel.close()
         except (StreamError, OSError) as problem:
@@ -104,48 +110,18 @@ class Listener:
             self.refused.append({"address": address, "reason": reason})
 
 
-@dataclasses.dataclass(frozen=True)
-class Target:
-    """Where the listening side may be found."""
-
-    addresses: tuple[str, ...]
-    port: int
-
-
-def connect(target: Target, identity: Identity, role: str, soon: Deadline, overall: Deadline) -> Channel:
-    """Reach the listening side at the first of its addresses that answers with the right certificate."""
-    context = tls.context(identity, server=False)
-    pause = threading.Event()
-    while True:
-        tried: dict[str, str] = {}
-        for address in target.addresses:
-            limit = min(limits.HANDSHAKE_SECONDS, soon.remaining() / max(1, len(target.addresses) - len(tried)))
-            try:
-                raw = socket.create_connection((address, target.port), timeout=max(limit, 0.1))
-                return _enter(raw, address, context, identity, role, overall)
-            except (StreamError, OSError) as problem:
-                tried[address] = str(problem)
-        if soon.remaining() < 1:
-            reasons = "; ".join(f"{address}: {reason}" for address, reason in tried.items())
-            raise PeerGoneError(
-                f"port {target.port} of the other side was not reached within {soon.seconds:g} seconds ({reasons}). "
-                "Open such a port in the firewall (ports), let the other side listen (listen), or go via: controller"
-            )
-        pause.wait(0.5)
+def _keep(found: dict[Place, Channel], place: Place, channel: Channel) -> None:
+    """Note a connection. A peer that lost some of its connections begins anew, maybe with another number of them."""
+    for known in list(found):
+        if known == place or known.total != place.total:
+            found.pop(known).close()
+    found[place] = channel
 
 
-def _enter(
-    raw: socket.socket, address: str, context: ssl.SSLContext, identity: Identity, role: str, overall: Deadline
-) -> Channel:
-    try:
-        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        secured = tls.secure(raw, context, identity, server=False)
-        channel = Channel(secured, address, limits.HANDSHAKE_SECONDS, overall)
-        greet(channel, role)
-    except (StreamError, OSError):
-        raw.close()
-        raise
-    return channel
+def _lead(found: dict[Place, Channel]) -> Channel:
+    first, *others = (channel for _place, channel in sorted(found.items(), key=lambda item: item[0]))
+    first.lead(others)
+    return first
 
 
 def own_addresses(peers: list[str]) -> list[str]:

@@ -10,13 +10,14 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from . import background, protocol, rendezvous
+from . import background, calling, limits, protocol, rendezvous
 from .background import Answer, Report, Settings
+from .calling import Target
 from .control import ask
 from .errors import StreamError
 from .progress import Progress
 from .protocol import Channel
-from .rendezvous import Listener, Target
+from .rendezvous import Listener
 from .timing import Deadline
 from .tls import Identity
 
@@ -30,6 +31,8 @@ class Session:
     def __init__(self, role: str, params: Mapping[str, Any]) -> None:
         self._role = role
         self._params = params
+        if not 0 <= params["connections"] <= limits.MAX_CONNECTIONS:
+            raise StreamError(f"connections: {params['connections']} is not within 0-{limits.MAX_CONNECTIONS}")
         self._identity = Identity(params["certificate"], params["private_key"], params["peer_certificate"])
         asked_for = role == "receiver" or params["operation"] == "listen"
         name = f"{params['transfer']}-{role}"
@@ -58,12 +61,12 @@ class Session:
 
     def connect(self, work: Work) -> Answer:
         """Reach the listening peer; the answer comes once both have greeted, the work goes on in the background."""
-        target = Target(tuple(self._params["peers"]), self._params["port"])
+        target = Target(tuple(self._params["peers"]), self._params["port"], self._params["connections"])
         seconds = self._params["connect_timeout"]
 
         def body(report: Report, stopped: threading.Event) -> Answer:
             overall = Deadline(self._params["timeout"], "the transfer")
-            channel = rendezvous.connect(target, self._identity, self._role, Deadline(seconds, "connecting"), overall)
+            channel = calling.connect(target, self._identity, self._role, Deadline(seconds, "connecting"), overall)
             report({"peer": channel.address, "tls": channel.describe()})
             return self._run(channel, work, stopped)
 
@@ -82,7 +85,7 @@ class Session:
             raise
         finally:
             channel.close()
-        return {**result, "tls": described, "peer": channel.address}
+        return {**result, "tls": described, "peer": channel.address, "connections": len(channel.lanes)}
 
 
 def wait(role: str, params: Mapping[str, Any], verb: str) -> Answer:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import subprocess
 import sys
@@ -50,7 +51,7 @@ class Course:
 Contender = Callable[[Course], dict[str, Any]]
 
 
-def stream(course: Course) -> dict[str, Any]:
+def stream(course: Course, connections: int = 0) -> dict[str, Any]:
     """The collection's own: encrypted, verified, durable."""
     keys = {role: make_key_pair(role, 1) for role in ("sender", "receiver")}
     manifest = (course.hosts.root("build") / "bench/manifest.json").read_text()
@@ -58,7 +59,7 @@ def stream(course: Course) -> dict[str, Any]:
     for role, host, other in (("receiver", "web", "sender"), ("sender", "build", "receiver")):
         order = {
             "layout": "image", "src": course.src, "dest": course.dest, "manifest": manifest,
-            "identity": [*keys[role], keys[other].certificate],
+            "identity": [*keys[role], keys[other].certificate], "connections": connections,
         }  # fmt: skip
         side = course.hosts.start(
             host, "python3", "/bench/code/side.py", role, "/bench/code", stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -151,6 +152,9 @@ def _quoted(text: str) -> str:
 IGNORED = "2>/dev/null"
 CONTENDERS: dict[str, Contender] = {
     "stream": stream,
+    "stream, 1 connection": functools.partial(stream, connections=1),
+    "stream, 2 connections": functools.partial(stream, connections=2),
+    "stream, 8 connections": functools.partial(stream, connections=8),
     "tar | nc": _pair("nc -l {port} | tar -x -C {dest}", "tar -c -C {src} . | nc -N {address} {port}"),
     "tar | openssl": _pair(
         # Its input must stay open for as long as it serves.

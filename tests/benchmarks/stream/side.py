@@ -16,7 +16,7 @@ import sys
 
 sys.path.insert(0, sys.argv[2])
 
-from ansible_collections.nixmetal.builders.plugins.module_utils.stream import layouts, plan, rendezvous, source
+from ansible_collections.nixmetal.builders.plugins.module_utils.stream import calling, layouts, plan, rendezvous, source
 from ansible_collections.nixmetal.builders.plugins.module_utils.stream.progress import Progress
 from ansible_collections.nixmetal.builders.plugins.module_utils.stream.receiver import receive
 from ansible_collections.nixmetal.builders.plugins.module_utils.stream.sender import send
@@ -39,8 +39,8 @@ def sender(order: dict, progress: Progress) -> None:
     if not target["port"]:
         return
     overall = Deadline(600, "the transfer")
-    there = rendezvous.Target((target["address"],), target["port"])
-    channel = rendezvous.connect(there, Identity(*order["identity"]), "sender", overall, overall)
+    there = calling.Target((target["address"],), target["port"], order["connections"])
+    channel = calling.connect(there, Identity(*order["identity"]), "sender", overall, overall)
     channel.silence = 60
     send(channel, places, 0, progress)
     channel.close()

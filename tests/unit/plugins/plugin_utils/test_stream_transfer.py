@@ -31,7 +31,7 @@ OUTCOME = {
 }
 OPTIONS = {
     "src": "/src", "dest": "/dest", "layout": "image", "listen": "destination", "via": "direct", "address": None, "ports": "0",
-    "connect_timeout": 30.0, "silence_timeout": 60.0, "timeout": 7200.0, "bandwidth_limit": 0,
+    "connect_timeout": 30.0, "silence_timeout": 60.0, "timeout": 7200.0, "bandwidth_limit": 0, "connections": 0,
 }  # fmt: skip
 ENDED = {"finished": True, "outcome": OUTCOME}
 
@@ -237,3 +237,13 @@ def test_through_the_controller_is_the_direct_way_when_both_are_the_controller()
     source.is_local = destination.is_local = True
     run(source, destination, via="controller")
     assert source.steps == ["prepare", "connect"]
+
+
+@pytest.mark.parametrize(
+    ("options", "handed"),
+    [({}, 0), ({"connections": 3}, 3), ({"bandwidth_limit": 9}, 1), ({"bandwidth_limit": 9, "connections": 2}, 2)],
+)
+def test_a_bandwidth_limit_needs_no_second_connection(options, handed):
+    source, destination = source_host(), web_host()
+    run(source, destination, **options)
+    assert {arguments["connections"] for _operation, arguments in source.asked + destination.asked} == {handed}

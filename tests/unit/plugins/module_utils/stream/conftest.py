@@ -75,18 +75,24 @@ class Link:
 
 
 @pytest.fixture
-def link(keys: Keys) -> Iterator[Link]:
+def connections() -> int:
+    """Over how many connections the two sides speak; a test that is parametrized with it has others."""
+    return 1
+
+
+@pytest.fixture
+def link(keys: Keys, connections: int) -> Iterator[Link]:
     """Two channels that have greeted each other."""
-    from ansible_collections.nixmetal.builders.plugins.module_utils.stream import rendezvous
+    from ansible_collections.nixmetal.builders.plugins.module_utils.stream import calling, rendezvous
     from ansible_collections.nixmetal.builders.plugins.module_utils.stream.timing import Deadline
 
     overall = Deadline(30, "the transfer")
     listener = rendezvous.Listener(range(1), "127.0.0.1", keys.of_receiver, "receiver", overall)
-    target = rendezvous.Target(("127.0.0.1",), listener.port)
+    target = calling.Target(("127.0.0.1",), listener.port, connections)
     found: list[Channel] = []
     thread = threading.Thread(target=lambda: found.append(listener.wait_for_peer(Deadline(10, "the wait"))))
     thread.start()
-    sending = rendezvous.connect(target, keys.of_sender, "sender", Deadline(10, "connecting"), overall)
+    sending = calling.connect(target, keys.of_sender, "sender", Deadline(10, "connecting"), overall)
     thread.join()
     made = Link(sending, found[0])
     yield made

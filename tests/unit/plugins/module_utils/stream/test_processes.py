@@ -51,6 +51,7 @@ class Hosts:
     dest: Path
     layout: str = "image"
     limit: int = 0
+    connections: int = 0
     times: dict[str, float] = dataclasses.field(default_factory=dict)
     transfer: str = dataclasses.field(default_factory=lambda: secrets.token_hex(8))
     token: str = dataclasses.field(default_factory=lambda: secrets.token_hex(8))
@@ -65,7 +66,8 @@ class Hosts:
             "operation": operation, "layout": self.layout, "src": str(self.src), "dest": str(self.dest),
             "manifest": self.manifest, "transfer": self.transfer, "token": self.token,
             "certificate": own.certificate, "private_key": own.private_key, "peer_certificate": other.certificate,
-            "peers": ["127.0.0.1"], "port": None, "tls_client": False, "address": "127.0.0.1", "ports": "0", "bandwidth_limit": self.limit,
+            "peers": ["127.0.0.1"], "port": None, "tls_client": False, "address": "127.0.0.1", "ports": "0",
+            "connections": self.connections, "bandwidth_limit": self.limit,
             "connect_timeout": 10.0, "silence_timeout": 10.0, "timeout": 60.0, "seconds": 30.0, **self.times, **more,
         }  # fmt: skip
         program = PROGRAM.format(
@@ -139,9 +141,9 @@ def test_either_side_can_listen(hosts, listening):
     assert second["changed"] is False
 
 
-@pytest.mark.parametrize("victim", ["send", "receive"])
-def test_a_killed_side_leaves_what_the_next_run_goes_on_with(hosts, victim):
-    hosts.limit = 10_000_000
+@pytest.mark.parametrize(("victim", "connections"), [("send", 1), ("receive", 1), ("send", 4)])
+def test_a_killed_side_leaves_what_the_next_run_goes_on_with(hosts, victim, connections):
+    hosts.limit, hosts.connections = 10_000_000, connections
     sending, receiving = hosts.begin()
     hosts.wait_for_bytes(20_000_000)
     os.kill((sending if victim == "send" else receiving)["pid"], signal.SIGKILL)
@@ -159,6 +161,14 @@ def test_a_killed_side_leaves_what_the_next_run_goes_on_with(hosts, victim):
     assert found["bytes_resumed"] >= 16_000_000
     assert found["bytes_sent"] + found["bytes_resumed"] in (48_000_000, 48_100_000)
     assert os.listdir(hosts.dest / ".state" / "parts") == []
+
+
+@pytest.mark.parametrize("connections", [-1, 17])
+def test_a_number_of_connections_that_cannot_be_is_refused(hosts, connections):
+    hosts.connections = connections
+    hosts.manifest = hosts.run("send", "prepare")["manifest"]
+    for side, operation in (("receive", "listen"), ("send", "connect")):
+        assert f"connections: {connections} is not within 0-16" in hosts.run(side, operation, port=9)["msg"]
 
 
 def test_a_transfer_is_stopped_from_outside(hosts):
@@ -197,7 +207,7 @@ def test_the_outcome_waits_longer_than_the_controller_may_be_away(keys, monkeypa
     params = {
         "certificate": keys.receiver.certificate, "private_key": keys.receiver.private_key,
         "peer_certificate": keys.sender.certificate, "transfer": "t", "token": "t", "timeout": 600.0, "peers": [],
-        "port": 1, "connect_timeout": connect_timeout, "silence_timeout": silence_timeout, "operation": "connect",
+        "port": 1, "connections": 0, "connect_timeout": connect_timeout, "silence_timeout": silence_timeout, "operation": "connect",
     }  # fmt: skip
     session.Session("receiver", params).connect(lambda channel, progress: {})
     assert started[0].linger == 90.0

@@ -16,9 +16,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.stream import limits, rendezvous, tls
+from ansible_collections.nixmetal.builders.plugins.module_utils.stream.calling import Target, connect
 from ansible_collections.nixmetal.builders.plugins.module_utils.stream.errors import PeerGoneError, StreamError
 from ansible_collections.nixmetal.builders.plugins.module_utils.stream.protocol import Channel, greet
-from ansible_collections.nixmetal.builders.plugins.module_utils.stream.rendezvous import Listener, Target, connect
+from ansible_collections.nixmetal.builders.plugins.module_utils.stream.rendezvous import Listener
 from ansible_collections.nixmetal.builders.plugins.module_utils.stream.timing import Deadline
 from ansible_collections.nixmetal.builders.plugins.module_utils.stream.tls import Identity
 
