@@ -4,7 +4,8 @@
 {
   description = "Netboot images for transient, stateless Nix builders";
 
-  inputs.nixpkgs.url = "github:NixOS/nixpkgs/nixos-26.05";
+  # nixos-26.05 of 2026-09-25 (26.05.10620.f5c082a40f75). By its revision, so that it is pinned without a lock file too.
+  inputs.nixpkgs.url = "github:NixOS/nixpkgs/f5c082a40f7571c266e74e80ae2e68aadd8a9fc7";
 
   outputs =
     { self, nixpkgs }:
