@@ -31,13 +31,20 @@
 
       packages = forSystems (system: lib.getAttrs all.names.${system} all.images);
 
-      # Each boots an image over the network in a virtual machine, with a root of its own. By BIOS, so on x86_64 alone.
-      checks.x86_64-linux = lib.genAttrs [ "tmpfs" "encrypted-swap" "zfs-stripe" ] (
-        root:
-        import ./tests/netboot.nix {
-          inherit nixpkgs root;
-          system = "x86_64-linux";
-        }
+      # Each boots an image over the network in a virtual machine: every root, loaded by iPXE and by stage 1. By BIOS, so on x86_64 alone.
+      checks.x86_64-linux = lib.listToAttrs (
+        lib.concatMap
+          (
+            root:
+            map (loader: {
+              name = "${root}-by-${loader}";
+              value = import ./tests/netboot.nix {
+                inherit nixpkgs root loader;
+                system = "x86_64-linux";
+              };
+            }) [ "ipxe" "stage-1" ]
+          )
+          [ "tmpfs" "encrypted-swap" "zfs-stripe" ]
       );
 
       # Images need settings: without settings.json there are the checks alone.

@@ -2,14 +2,15 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# A virtual machine boots an image over the network, with one of the roots, and builds in Nix's sandbox. After the pattern of nixpkgs'
-# nixos/tests/boot.nix: QEMU's own iPXE takes the image directory by TFTP. Three disks, of which the image may erase one.
+# A virtual machine boots an image over the network, with one of the roots and of the loaders, and builds in Nix's sandbox. After the pattern
+# of nixpkgs' nixos/tests/boot.nix, but QEMU's own iPXE takes the image directory by HTTP. Three disks, of which the image may erase one.
 #
 #   nix-build nix/tests/netboot.nix --argstr root zfs-stripe
 {
   nixpkgs ? <nixpkgs>,
   system ? builtins.currentSystem,
   root ? "tmpfs",
+  loader ? "ipxe",
 }:
 let
   pkgs = import nixpkgs { inherit system; };
@@ -23,7 +24,10 @@ let
         # Nobody has the key to this one.
         authorizedKeys = [ "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFWPjc0g8uVZr1oVTGbkXkjVQTzzHRQ0Mx6IYHMV2O4w nobody" ];
         metadata.enable = false;
-        image.compressionLevel = 3;
+        image = {
+          inherit loader;
+          compressionLevel = 3;
+        };
         root = {
           type = root;
           eraseDisks = onDisks;
@@ -45,11 +49,12 @@ let
     usb = "-device qemu-xhci -device usb-storage,drive=usb,serial=allowed";
   };
   drive = name: "-drive if=none,id=${name},format=raw,file=${name}.img";
+  # Python's: the port is known when the server listens. 10.0.2.2 is QEMU's name for the host.
   arguments = lib.concatStringsSep " " (
     [
       (qemu.qemuBinary pkgs.qemu_test)
       "-m 6144 -boot order=n"
-      "-netdev user,id=net0,tftp=${image}/,bootfile=netboot.ipxe -device virtio-net-pci,netdev=net0"
+      "-netdev user,id=net0,bootfile=http://10.0.2.2:{server.server_port}/netboot.ipxe -device virtio-net-pci,netdev=net0"
     ]
     ++ lib.concatLists (
       lib.mapAttrsToList (name: attach: [
@@ -65,16 +70,23 @@ let
   };
 in
 pkgs.testers.runNixOSTest {
-  name = "nixmetal-netboot-${root}";
+  name = "nixmetal-netboot-${root}-${loader}";
   nodes = { };
   testScript = ''
+    import functools
+    import http.server
+    import threading
+
     marker = b"not to be erased"
     for name in ${builtins.toJSON (lib.attrNames disks)}:
         with open(f"{name}.img", "wb") as disk:
             disk.write(marker)
             disk.truncate(8 << 30)
 
-    machine = create_machine("${arguments}")
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory="${image}")
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    machine = create_machine(f"${arguments}")
     machine.start()
     machine.wait_for_unit("multi-user.target")
     machine.wait_for_unit("nixmetal-variant.service")
@@ -92,6 +104,10 @@ pkgs.testers.runNixOSTest {
         )
         assert "sandbox = true" in machine.succeed("nix --extra-experimental-features nix-command config show")
 
+    ${lib.optionalString (loader == "stage-1") ''
+      with subtest("stage 1 has verified the segments"):
+          machine.succeed("journalctl --unit nixmetal-fetch-segments | grep 'are here and verified'")
+    ''}
     with subtest("the image's paths are registered"):
         machine.succeed("nix-store --query --requisites /run/current-system > /dev/null")
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 PLANS = [json.loads(path.read_text()) for path in sorted((CHECKOUT / "nix/plans").glob("*.json"))]
 SYSTEMS = ("x86_64-linux", "aarch64-linux")
+LOADERS = ("ipxe", "stage-1")
 
 
 @pytest.fixture
@@ -134,15 +135,17 @@ def test_the_flake_has_what_hydra_and_operators_look_for(real_nix: RealNix, nixp
     assert {system: set(found) for system, found in answer["packages"].items()} == {
         system: names(system) for system in SYSTEMS
     }
-    assert answer["checks"] == {"x86_64-linux": ["encrypted-swap", "tmpfs", "zfs-stripe"]}
+    roots = ("encrypted-swap", "tmpfs", "zfs-stripe")
+    assert answer["checks"] == {"x86_64-linux": [f"{root}-by-{loader}" for root in roots for loader in LOADERS]}
     assert set(answer["configurations"]) == names("x86_64-linux") | names("aarch64-linux")
     # Without settings of the operator's there is no image to build.
     assert answer["jobs"] == ["checks"]
     assert answer["system"] == "aarch64-linux"
 
 
+@pytest.mark.parametrize("loader", LOADERS)
 @pytest.mark.parametrize("root", ["tmpfs", "encrypted-swap", "zfs-stripe"])
-def test_the_check_of_a_network_boot_evaluates(real_nix: RealNix, nixpkgs: Path, root: str) -> None:
+def test_the_check_of_a_network_boot_evaluates(real_nix: RealNix, nixpkgs: Path, root: str, loader: str) -> None:
     """Its image and its script, down to the syntax: the machine itself starts only where nixpkgs is."""
     (nixpkgs / "default.nix").write_text(
         f'{{ system }}: {{ lib = import {library()}; bash = "/nix/store/0-bash"; qemu_test = "/nix/store/0-qemu"; '
@@ -155,11 +158,11 @@ def test_the_check_of_a_network_boot_evaluates(real_nix: RealNix, nixpkgs: Path,
     instrumentation.parent.mkdir(parents=True)
     # Beside it what the stand-ins do not declare, for the check alone sets it.
     instrumentation.write_text("{ lib, ... }: { options.system.extraDependencies = lib.mkOption { }; }\n")
-    expression = (
-        f'import {CHECKOUT}/nix/tests/netboot.nix {{ nixpkgs = NIXPKGS; system = "x86_64-linux"; root = "{root}"; }}'
-    )
+    arguments = f'nixpkgs = NIXPKGS; system = "x86_64-linux"; root = "{root}"; loader = "{loader}";'
+    expression = f"import {CHECKOUT}/nix/tests/netboot.nix {{ {arguments} }}"
     test = ask(real_nix, nixpkgs, f"{{ inherit ({expression}) name testScript; }}")
-    assert test["name"] == f"nixmetal-netboot-{root}"
+    assert test["name"] == f"nixmetal-netboot-{root}-{loader}"
     compile(test["testScript"], "testScript", "exec")
-    assert "tftp=" in test["testScript"]
+    assert ",bootfile=http://10.0.2.2:{server.server_port}/netboot.ipxe " in test["testScript"]
+    assert ("nixmetal-fetch-segments" in test["testScript"]) == (loader == "stage-1")
     assert f"== {'1' if root == 'encrypted-swap' else '0'}, swaps" in test["testScript"]
