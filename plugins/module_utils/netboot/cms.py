@@ -23,7 +23,7 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.timestamps impor
 
 from .errors import NetbootError
 from .names import DIGEST
-from .x509 import OCTET_STRING, SEQUENCE, Certificate, read_certificates
+from .x509 import OCTET_STRING, SEQUENCE, Certificate, elements, parse_certificate, read_certificates
 
 SET, EXPLICIT_0, IMPLICIT_0 = 0x31, 0xA0, 0xA0
 VERSION_1 = bytes.fromhex("020101")
@@ -68,6 +68,17 @@ def message(chain: list[Certificate], signature: bytes) -> bytes:
     signed += _value(IMPLICIT_0, b"".join(sorted(certificate.der for certificate in chain)))
     signed += _value(SET, signer_info)
     return _value(SEQUENCE, SIGNED_DATA + _value(EXPLICIT_0, _value(SEQUENCE, signed)))
+
+
+def signed_until(encoded: bytes, origin: str) -> float:
+    """When the first certificate in a signature expires. From then on no iPXE accepts it."""
+    try:
+        (_kind, content) = elements(next(elements(encoded)).content)
+        signed = elements(next(elements(content.content)).content)
+        certificates = next(part for part in signed if part.tag == IMPLICIT_0)
+        return min(parse_certificate(one.encoded).not_after for one in elements(certificates.content))
+    except (ValueError, IndexError, StopIteration) as error:
+        raise NetbootError(f"{origin} is no signature that can be read: {error or 'it is cut off'}.") from error
 
 
 def _value(tag: int, content: bytes) -> bytes:

@@ -23,6 +23,7 @@ def describe(release_id: str, document: dict[str, Any] | None, command_line: str
         "command_line": command_line,
         "base_url": settings.get("base_url"),
         "url_style": settings.get("url_style"),
+        "signed": settings.get("signed", False),
         "files": {file["name"]: f"{file['role']} {file['size']} {file['sha256']}" for file in files},
         "bytes": sum(file["size"] for file in files),
     }

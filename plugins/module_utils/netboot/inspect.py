@@ -80,6 +80,7 @@ def inspect_release(root: str, channel: str, release_id: str) -> dict[str, Any]:
         "damaged": False,
         "url": channel_url(told["base_url"], channel),
         "url_style": told["url_style"],
+        "signed": told["signed"],
         "kernel_params": told["kernel_params"],
         "command_line": told["command_line"],
         "bytes": told["bytes"],

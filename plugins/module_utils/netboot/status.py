@@ -18,11 +18,14 @@ from typing import Any, NamedTuple
 from ansible_collections.nixmetal.builders.plugins.module_utils.atomic_file import make_directories, write_atomic
 from ansible_collections.nixmetal.builders.plugins.module_utils.timestamps import parse, stamp
 
+from .cms import signed_until
 from .errors import NetbootError
 from .inspect import channel_names, compare, count_blobs, free_bytes, inspect_channel
-from .names import check_channel
+from .names import KERNEL_NAME, check_channel
+from .releases import release_path
+from .script import SIGNATURE_ENDING
 from .server_certificate import first_expiry
-from .status_metrics import render_metrics
+from .status_metrics import Observed, render_metrics
 from .status_page import render_page
 from .store_errors import explained
 
@@ -54,18 +57,19 @@ def write_status(wanted: Wanted, dry_run: bool, now: float | None = None) -> Wri
         if wanted.good_build_of is not None and not dry_run:
             _note_good_build(wanted.root, check_channel(wanted.good_build_of), time.time() if now is None else now)
         document = gather(wanted.root)
-        metrics = render_metrics(
-            document,
-            _good_builds(wanted.root, channel_names(wanted.root)),
-            free_bytes(wanted.root),
-            {} if wanted.certificate is None else {wanted.certificate: _expiry(wanted.certificate)},
-        )
+        metrics = render_metrics(document, _observed(wanted, document))
         changed = _write_pages(wanted.root, document, dry_run)
         if wanted.metrics_file is not None and not dry_run:
             write_atomic(wanted.metrics_file, metrics.encode("utf-8"))
     except OSError as error:
         raise NetbootError(explained(wanted.root, error)) from error
     return Written(changed, document, metrics)
+
+
+def _observed(wanted: Wanted, document: dict[str, Any]) -> Observed:
+    certificates = {} if wanted.certificate is None else {wanted.certificate: _expiry(wanted.certificate)}
+    good_builds = _good_builds(wanted.root, channel_names(wanted.root))
+    return Observed(good_builds, free_bytes(wanted.root), _signatures(wanted.root, document), certificates)
 
 
 def gather(root: str) -> dict[str, Any]:
@@ -80,6 +84,29 @@ def _channel(told: dict[str, Any]) -> dict[str, Any]:
     by_id = {release["release_id"]: release for release in told["releases"] if not release["damaged"]}
     active, before = by_id.get(told["release_id"]), by_id.get(told["previous_release_id"])
     return {**told, "changes": compare(before, active) if active and before else None}
+
+
+def _signatures(root: str, document: dict[str, Any]) -> dict[str, float]:
+    """Channel -> when the signatures of its active release expire, which is 0 for those that cannot be read."""
+    active = {
+        told["channel"]: release
+        for told in document["channels"]
+        for release in told["releases"]
+        if release["release_id"] == told["release_id"] and release.get("signed")
+    }
+    return {
+        channel: _signature_expiry(
+            os.path.join(release_path(root, channel, release["release_id"]), KERNEL_NAME + SIGNATURE_ENDING)
+        )
+        for channel, release in active.items()
+    }
+
+
+def _signature_expiry(path: str) -> float:
+    try:
+        return signed_until(_read(path) or b"", path)
+    except NetbootError:
+        return 0
 
 
 def _expiry(certificate: str) -> float:

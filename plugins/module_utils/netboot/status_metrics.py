@@ -10,7 +10,7 @@ Times are told and not ages, so that an age grows in Prometheus while nobody wri
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.timestamps import parse
 
@@ -18,10 +18,17 @@ PREFIX = "nixmetal_netboot"
 Sample = tuple[Mapping[str, str], float]
 
 
-def render_metrics(
-    document: Mapping[str, Any], good_builds: Mapping[str, float], free: int, certificates: Mapping[str, float]
-) -> str:
-    """All metrics in the text format. Certificates are told by their files."""
+class Observed(NamedTuple):
+    """What is told beside the page's contents: channel -> time, channel -> expiry, file -> expiry."""
+
+    good_builds: Mapping[str, float]
+    free_bytes: int
+    signatures: Mapping[str, float]
+    certificates: Mapping[str, float]
+
+
+def render_metrics(document: Mapping[str, Any], observed: Observed) -> str:
+    """All metrics in the text format."""
     channels = document["channels"]
     activated = [({"channel": told["channel"]}, parse(told["activated_at"])) for told in channels]
     return "".join(
@@ -34,7 +41,7 @@ def render_metrics(
             _metric(
                 "last_good_build_timestamp_seconds",
                 "When a build for the channel last succeeded, also one that brought nothing new.",
-                [({"channel": name}, when) for name, when in sorted(good_builds.items())],
+                [({"channel": name}, when) for name, when in sorted(observed.good_builds.items())],
             ),
             _metric(
                 "active_release_info",
@@ -47,11 +54,20 @@ def render_metrics(
                 [({"channel": told["channel"]}, len(told["releases"])) for told in channels],
             ),
             _metric("blobs_bytes", "Bytes of all blobs.", [({}, document["blobs"]["bytes"])]),
-            _metric("free_bytes", "Bytes that can still be written to the file system of the store.", [({}, free)]),
+            _metric(
+                "free_bytes",
+                "Bytes that can still be written to the file system of the store.",
+                [({}, observed.free_bytes)],
+            ),
+            _metric(
+                "signature_not_after_timestamp_seconds",
+                "When the signatures of the channel's active release expire; 0 when they cannot be read.",
+                [({"channel": name}, when) for name, when in observed.signatures.items()],
+            ),
             _metric(
                 "certificate_not_after_timestamp_seconds",
                 "When the first certificate of the web server's chain expires; 0 when it cannot be read.",
-                [({"file": _escaped(file)}, when) for file, when in certificates.items()],
+                [({"file": _escaped(file)}, when) for file, when in observed.certificates.items()],
             ),
         ]
     )

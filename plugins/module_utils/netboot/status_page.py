@@ -62,6 +62,7 @@ def _channel(told: Mapping[str, Any]) -> str:
     ]
     if active and not active["damaged"]:
         facts.append(("size", size(active["bytes"])))
+        facts.append(("signed", "yes, iPXE verifies it" if active["signed"] else "no"))
         facts.append(("kernel command line", _code(active["command_line"])))
     facts.append(("changed with it", _changes(told["changes"])))
     listed = "".join(f"<dt>{label}</dt><dd>{value}</dd>\n" for label, value in facts)

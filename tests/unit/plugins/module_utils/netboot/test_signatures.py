@@ -21,6 +21,7 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.cms impo
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.errors import NetbootError
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.publish import image_of, older, staged_manifest
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.releases import Settings
+from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.status import Wanted, write_status
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.switch import Publication, Writer, switch
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.verify import verify
 
@@ -185,3 +186,18 @@ def test_a_new_certificate_replaces_the_signatures(store: Store, tmp_path: Path)
     signature = base64.b64encode((store.root / "lab" / "kernel.sig").read_bytes()).decode()
     assert accepted(tmp_path, b"kernel of one", signature).returncode == 0
     assert published(store, "one", renewed).changed is False
+
+
+def test_metrics_tell_when_the_signatures_expire(store: Store, tmp_path: Path) -> None:
+    short = issue("netboot code", ROOT, code_signing=True, days=(-1, 9))
+    published(store, "one", signer(tmp_path / "key", short))
+    wanted = Wanted(str(store.root))
+    name = 'nixmetal_netboot_signature_not_after_timestamp_seconds{channel="lab"}'
+    until = short.certificate.not_valid_after_utc.timestamp()
+    written = write_status(wanted, dry_run=False)
+    assert f"{name} {until:.0f}\n" in written.metrics
+    assert "yes, iPXE verifies it" in (store.root / "status" / "index.html").read_text()
+    whole = (store.root / "lab" / "kernel.sig").read_bytes()
+    for damage in (b"", b"0", b"\x30\x82\xff\xff", whole[:99]):
+        (store.root / "lab" / "kernel.sig").write_bytes(damage)
+        assert f"{name} 0\n" in write_status(wanted, dry_run=False).metrics
