@@ -43,11 +43,12 @@ def blob_sizes(description: dict[str, Any]) -> dict[str, int]:
 
 def as_diff(channel: str, before: dict[str, Any], after: dict[str, Any]) -> dict[str, str]:
     """The form in which Ansible shows a difference."""
+    costs = {"bytes_added": bytes_added(before, after), "bytes_freed": bytes_added(after, before) if before else 0}
     return {
         "before_header": f"channel {channel} (release {before.get('release_id', 'none')})",
         "after_header": f"channel {channel} (release {after['release_id']})",
         "before": _text(before),
-        "after": _text(after),
+        "after": _text(after if before == after else {**after, **costs}),
     }
 
 

@@ -6,12 +6,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 
+from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.difference import as_diff
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.errors import NetbootError
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.history import release_before
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.publish import older, promotion, staged_manifest
@@ -179,3 +181,18 @@ def test_what_was_edited_is_not_promoted(store: Store) -> None:
     manifest.write_text(manifest.read_text().replace("quiet", "loud"))
     with pytest.raises(NetbootError, match="its manifest is damaged"):
         promoted(store)
+
+
+def test_the_difference_shows_what_it_costs(store: Store) -> None:
+    published(store, "one")
+    store.image("another")
+    changed = publish(str(store.root), staged_manifest(str(store.root), "another"), LAB, True, 1)
+    diff = as_diff("lab", changed.before, changed.after)
+    before, after = json.loads(diff["before"]), json.loads(diff["after"])
+    assert after["bytes_added"] == len(b"kernel of another" + b"root of another")
+    assert after["bytes_freed"] == len(b"kernel of one" + b"root of one")
+    assert (before["image_id"], after["image_id"]) == ("one", "another")
+    assert "nixmetal.image=another" in after["command_line"]
+    same = publish(str(store.root), staged_manifest(str(store.root), "one"), LAB, True, 1)
+    diff = as_diff("lab", same.before, same.after)
+    assert diff["before"] == diff["after"]
