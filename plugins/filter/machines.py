@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +14,11 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.errors imp
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.facts import facts_of
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.machines import machines_plan
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.machines_hydra import parse_hydra_machines
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.machines_memory import (
+    parse_memory,
+    remembered,
+    with_memory,
+)
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.machines_nix import parse_nix_machines
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.reading import reading_problems
 from ansible_collections.nixmetal.builders.plugins.plugin_utils.fleet_filters import for_operators
@@ -22,8 +27,21 @@ Hosts = Iterable[Mapping[str, Any]]
 PARSERS: dict[str, Callable[[str], Iterable[Any]]] = {"nix": parse_nix_machines, "hydra": parse_hydra_machines}
 
 
-def nix_machines_plan(hosts: Hosts, ssh_key: str, scheme: str = "", fractional_speed: bool = False) -> dict[str, Any]:
-    return machines_plan([facts_of(host) for host in hosts], ssh_key, scheme, fractional_speed)
+def nix_machines_plan(
+    hosts: Hosts,
+    ssh_key: str,
+    scheme: str = "",
+    fractional_speed: bool = False,
+    leaving: Mapping[str, str] | None = None,
+    unread: Sequence[str] = (),
+    memory: str = "",
+    keep_seconds: float = 0,
+) -> dict[str, Any]:
+    known = parse_memory(memory, keep_seconds, datetime.now(UTC).timestamp())
+    builders, kept = with_memory([facts_of(host) for host in hosts], unread, known)
+    plan = machines_plan(builders, ssh_key, scheme, fractional_speed, leaving)
+    staying = sorted(set(kept) & set(plan["included"]))
+    return {**plan, "kept": staying, "memory": remembered(builders, plan["included"], staying, known)}
 
 
 def nix_machines_parse(text: str, parser: str = "nix") -> list[dict[str, Any]]:
@@ -36,9 +54,13 @@ def nix_machines_parse(text: str, parser: str = "nix") -> list[dict[str, Any]]:
 
 
 def builders_reading_problems(
-    reading: Mapping[str, Any] | None, hosts: int, max_age: float = 0, allowed_filters: Iterable[str] = ()
+    reading: Mapping[str, Any] | None,
+    hosts: int,
+    max_age: float = 0,
+    allowed_filters: Iterable[str] = (),
+    allow_unread: bool = False,
 ) -> list[str]:
-    return reading_problems(reading, hosts, max_age, datetime.now(UTC), allowed_filters)
+    return reading_problems(reading, hosts, max_age, datetime.now(UTC), allowed_filters, allow_unread)
 
 
 class FilterModule:

@@ -17,7 +17,8 @@ description:
     one whose events could not be read. C(builder_console) is where SSH finds its serial console.
   - When everything could be read, the variable C(builders_reading) of the group C(all) says so. Ansible goes on without hosts
     when an inventory plugin fails, so whatever writes or deletes by this inventory must look at that variable first.
-    It is null as long as the reading is not complete.
+    It is null as long as the machines were not all read. Machines that are listed, but whose events could not be read, are named in
+    C(builders_reading.unread), and the roles that need to know more of them refuse such a reading.
   - C(builders_reading.filters) names the options that may have left machines out, which are O(tags), those named C(only_*), O(query)
     and O(hide_draining). The roles of this collection that write or delete refuse such a reading, unless
     C(builders_reading_allowed_filters) names the options. C(builders_reading.fleet) is O(fleet).
@@ -314,14 +315,15 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             self._add_host(inventory, host)
         if reading.stale:
             inventory.set_variable("all", STALE, reading.read_at)
-        if reading.complete:
+        # A machine whose events could not be read is listed and named: who can do without its words may go on.
+        if not reading.stale:
             projects = ",".join(self.get_option("project_ids")) or checked.project_id
             source = f"{self.NAME.rpartition('.')[2]} {checked.url}"
             told = builders.announcement(reading, source, projects, len(hosts), self._scope(), hidden)
             inventory.set_variable("all", READING, told)
         for problem in reading.problems:
             self.display.warning(
-                f"{self.NAME}: {problem}. This reading is not complete, so builders_reading is not set."
+                f"{self.NAME}: {problem}. Whatever needs to know that does not go on with this reading."
             )
 
     def _variables(self, machine: Mapping[str, Any], choices: facts.Choices) -> dict[str, Any]:

@@ -105,10 +105,11 @@ def from_cache(data: Mapping[str, Any]) -> Reading:
 
 
 def announcement(taken: Reading, source: str, project: str, count: int, scope: Scope, hidden: bool) -> dict[str, Any]:
-    """The variable builders_reading of a complete reading, with what it says nothing of."""
+    """The variable builders_reading of a reading of all machines, with what it says nothing of."""
     return {
         "fleet": scope.fleet,
         "filters": [*scope.filters(), *(["hide_draining"] if hidden else [])],
+        "unread": [machine["device"]["id"] for machine in taken.machines if machine["unread"]],
         "complete": True,
         "source": source,
         "project": project,

@@ -21,7 +21,12 @@ CLOCKS_DIFFER_SECONDS = 300
 
 
 def reading_problems(
-    reading: Mapping[str, Any] | None, hosts: int, max_age: float, now: datetime, allowed_filters: Iterable[str] = ()
+    reading: Mapping[str, Any] | None,
+    hosts: int,
+    max_age: float,
+    now: datetime,
+    allowed_filters: Iterable[str] = (),
+    allow_unread: bool = False,
 ) -> list[str]:
     """Why the reading cannot be trusted; `hosts` are in the group builders, `max_age` is in seconds, 0 for any age.
 
@@ -40,6 +45,11 @@ def reading_problems(
         found.append(
             f"the reading leaves machines out (by {', '.join(filters)}), of which nothing is known: give an inventory "
             "without these options, or name them in builders_reading_allowed_filters if nothing here depends on what they leave out"
+        )
+    unread = reading.get("unread", [])
+    if unread and not allow_unread:
+        found.append(
+            f"what {', '.join(unread[:5])}{' and others' if len(unread) > 5 else ''} say of themselves could not be read"
         )
     age = _age(reading["read_at"], now)
     if age is None:

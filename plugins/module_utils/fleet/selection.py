@@ -34,6 +34,11 @@ def _notice(facts: Facts) -> str | None:
     return f"will be reclaimed at {spot['termination_time']}" if spot and spot["termination_time"] else None
 
 
+def _boots(facts: Facts) -> bool:
+    """One whose key the operator declares may publish none, and is believed to be up."""
+    return bool(facts.get("builder_booting")) and not facts["builder_host_key"]
+
+
 # States in which a machine certainly builds nothing. Any other word may be one for a machine that does.
 IDLE_STATES = frozenset(
     (
@@ -60,6 +65,7 @@ OUT_OF_SERVICE: tuple[Callable[[Facts], str | None], ...] = (
     lambda facts: _state(facts) if facts["builder_state"] in IDLE_STATES else None,
     lambda facts: "draining" if facts["builder_draining"] else None,
     _notice,
+    lambda facts: "it boots: it asked for an address and has published no host key since" if _boots(facts) else None,
 )
 NOT_KNOWN: tuple[Callable[[Facts], str | None], ...] = (
     _state,
@@ -72,12 +78,15 @@ NOT_KNOWN: tuple[Callable[[Facts], str | None], ...] = (
 )
 
 
-def select(builders: Sequence[Facts]) -> Selection:
-    """Sorts out what must not be in a machines file; never raises for one machine's sake."""
+def select(builders: Sequence[Facts], leaving: Mapping[str, str] | None = None) -> Selection:
+    """Sorts out what must not be in a machines file; never raises for one machine's sake.
+
+    `leaving` says of machines why they are known to go, by whoever learned it before the reading did.
+    """
     included: list[Facts] = []
     excluded: list[Excluded] = []
     for facts in builders:
-        out = _why_not(facts)
+        out = _why_not(facts, leaving or {})
         if out:
             excluded.append(out)
         else:
@@ -90,9 +99,11 @@ def select(builders: Sequence[Facts]) -> Selection:
     return Selection([facts for facts in included if facts not in clash], sorted(excluded))
 
 
-def _why_not(facts: Facts) -> Excluded | None:
+def _why_not(facts: Facts, leaving: Mapping[str, str]) -> Excluded | None:
     broken = facts_problems(facts)
     name = str(facts.get("builder_id") or "(no builder_id)")
+    if name in leaving:
+        return Excluded(name, leaving[name], True)
     if broken:
         return Excluded(name, f"bad facts: {'; '.join(broken[:3])}", False)
     for questions, known in ((OUT_OF_SERVICE, True), (NOT_KNOWN, False)):

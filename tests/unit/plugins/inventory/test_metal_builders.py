@@ -256,11 +256,13 @@ def test_settings_come_from_the_environment_and_from_templates(parse: Parse, mon
     assert reading(parse(metal_auth_token=None, project_id="{{ '7d1b3f0e' }}"))["project"] == "7d1b3f0e"
 
 
-def test_a_machine_whose_events_cannot_be_read_makes_the_reading_incomplete(parse: Parse, api: Api) -> None:
+def test_a_machine_whose_events_cannot_be_read_is_named_by_the_reading(parse: Parse, api: Api) -> None:
     api.broken[f"/{IDS[0]}/events"] = (500, b"")
     inventory = parse()
     assert sorted(inventory.hosts) == IDS
-    assert reading(inventory) is None
+    assert reading(inventory)["unread"] == [IDS[0]]
+    check_contract("builders-reading", reading(inventory))
+    assert variables(inventory)["builder_booting"] is None
     assert "could not be read" in variables(inventory)["builder_unavailable_reason"]
     assert variables(inventory, IDS[1])["builder_unavailable_reason"] is None
 

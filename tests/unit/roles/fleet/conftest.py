@@ -63,6 +63,7 @@ class Fleet:
             "ansible_python_interpreter": sys.executable,
             "nix_machines_file": str(self.machines),
             "nix_machines_known_hosts_file": str(self.root / "known_hosts"),
+            "nix_machines_memory_file": str(self.root / "memory" / "machines.json"),
             "nix_machines_ssh_key": str(self.root / "key"),
             "nix_machines_owner": getpass.getuser(),
             "nix_machines_group": grp.getgrgid(os.getgid()).gr_name,

@@ -66,3 +66,11 @@ def test_a_reading_that_left_machines_out_is_refused_unless_that_is_allowed() ->
     assert "leaves machines out (by hide_draining)" in problem
     assert reading_problems(filtered, 2, 3600, NOW, ["hide_draining", "tags"]) == []
     assert reading_problems(reading(filters=[]), 2, 3600, NOW) == []
+
+
+def test_machines_that_could_not_be_read_are_named_and_refused_unless_that_is_allowed() -> None:
+    partly = reading(unread=["m1"])
+    (problem,) = reading_problems(partly, 2, 3600, NOW)
+    assert problem == "what m1 say of themselves could not be read"
+    assert reading_problems(partly, 2, 3600, NOW, (), True) == []
+    assert reading_problems({**partly, "count": 3}, 2, 3600, NOW, (), True) != []
