@@ -36,6 +36,16 @@ def builder_jobs_targets(
     return drains.jobs_targets(_facts(hosts), ids, source, hydra, scheme, user)
 
 
+def builder_verify_hosts(hosts: Hosts, ids: Sequence[str]) -> list[Mapping[str, Any]]:
+    return drains.hosts_to_verify(_facts(hosts), ids)
+
+
+def builder_verify_problems(
+    results: Sequence[Mapping[str, Any]], ids: Sequence[str], excluded: Sequence[Mapping[str, Any]]
+) -> dict[str, str]:
+    return drains.verify_problems(results, ids, excluded)
+
+
 class FilterModule:
     """What Ansible asks for."""
 
@@ -43,5 +53,7 @@ class FilterModule:
         return {
             "builder_drain_problems": for_operators(builder_drain_problems),
             "builder_drain_tags": for_operators(builder_drain_tags),
+            "builder_verify_hosts": for_operators(builder_verify_hosts),
+            "builder_verify_problems": for_operators(builder_verify_problems),
             "builder_jobs_targets": for_operators(builder_jobs_targets),
         }

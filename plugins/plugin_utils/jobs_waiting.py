@@ -56,7 +56,8 @@ class JobsWaiting:
 
     def run(self) -> Result:
         """Wait until the module says that it is finished, or until the time is over and the policy does not wait on."""
-        begin, length, seen, overdue = self.now(), self.options.progress, None, False
+        begin, length, overdue = self.now(), self.options.progress, False
+        seen: Result | None = None
         while True:
             left = begin + self.options.timeout - self.now()
             answer = self.part(self._arguments(length if overdue else min(length, max(left, 0.0)), seen))

@@ -119,3 +119,20 @@ def _label(facts: Facts, source: str, hydra: str, scheme: str, user: str) -> str
 def column_one(user: str, address: str, scheme: str = "") -> str:
     """What the machines file calls a machine: the same property that writes it."""
     return MachineRow(user, address, (), "", 1, 1.0, (), (), "", scheme).name
+
+
+def hosts_to_verify(builders: Iterable[Facts], ids: Sequence[str]) -> list[Facts]:
+    """The machines of a test build: the named ones, also where they are drained, or else all."""
+    if not ids:
+        return list(builders)
+    return [{**facts, "builder_draining": False} for facts in builders if facts["builder_id"] in ids]
+
+
+def verify_problems(results: Iterable[Facts], ids: Sequence[str], excluded: Iterable[Facts]) -> dict[str, str]:
+    """The problem of each machine, an empty text for none. One of several systems is enough; a machine that was not asked has one."""
+    found = dict.fromkeys(ids, "it is no machine of this reading")
+    found.update((out["id"], f"it was not asked: {out['reason']}") for out in excluded if out["id"] in ids)
+    told: dict[str, str] = {}
+    for entry in results:
+        told[entry["builder"]] = told.get(entry["builder"]) or entry["problem"]
+    return {**found, **told}

@@ -157,6 +157,18 @@ class Fleet:
     def tags(self, device: str) -> list[str]:
         return list(self.world.get(f"/metal/v1/devices/{device}")["tags"])
 
+    def address(self, device: str) -> str:
+        return self.world.address(self.world.get(f"/metal/v1/devices/{device}"))
+
+    def said(self, device: str) -> dict[str, Any]:
+        """What the machine has told of itself since it booted."""
+        return self.world.evidence(device).description
+
+    def reboots(self) -> int:
+        """How many times a reboot was asked for: the emulator keeps its last calls only, so they are counted as they are seen."""
+        calls = self.lab("GET", "/calls")["calls"]
+        return sum(call["method"] == "POST" and call["path"].endswith("/actions") for call in calls)
+
     def play(self, name: str, *arguments: str, **variables: Any) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             self.command(name, *arguments, **variables),

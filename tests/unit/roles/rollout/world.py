@@ -17,7 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.events import evidence_from
+from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.events import Evidence, evidence_from
 
 METRIC = "hydra_machine_current_jobs"
 # What stands in for ssh asks the world, with the host key that it was told to believe.
@@ -80,6 +80,10 @@ class World:
             if len(page) < 100:
                 return found
 
+    def evidence(self, device: str) -> Evidence:
+        """What the machine has told of itself since its last boot."""
+        return evidence_from(self.get(f"/metal/v1/devices/{device}/events?per_page=100")["events"])
+
     @staticmethod
     def address(device: dict[str, Any]) -> str:
         return next(str(ip["address"]) for ip in device["ip_addresses"] if ip["public"] and ip["address_family"] == 4)
@@ -90,7 +94,7 @@ class World:
         device = next((one for one in self.devices() if one["ip_addresses"] and self.address(one) == address), None)
         if device is None or address in self.unreachable:
             return 503, "no route"
-        said = evidence_from(self.get(f"/metal/v1/devices/{device['id']}/events?per_page=100")["events"])
+        said = self.evidence(device["id"])
         key = said.host_key(22)
         if key is None or known.strip() != f"{address} {key}":
             return 403, "Host key verification failed."

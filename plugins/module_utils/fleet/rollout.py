@@ -1,0 +1,315 @@
+# Copyright (c) 2026, nixmetal.builders contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What each machine of a rollout needs next, by its facts, its tags and what was proved of it: a pure function, asked again and again.
+
+Everything that counts is on the machines: the drain's tags say that a machine is taken out, the tag rebooting-from=BOOT that it was
+proved idle and is to leave that boot. The memory holds clocks and numbers of tries, and may be lost with the controller.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet import drains
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.errors import FleetError
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.selection import IDLE_STATES
+
+Facts = Mapping[str, Any]
+Memory = dict[str, dict[str, Any]]
+BIG = "big-parallel"
+
+
+@dataclasses.dataclass(frozen=True)
+class RolloutSettings:
+    """What an operator decides. Times are seconds."""
+
+    fleet: str
+    owner: str
+    images: Mapping[str, str]  # the expected image by the script that a machine boots
+    tag: str = "skip-hydra"
+    at_once: str = "1"  # a number, or a percentage of the machines of a channel
+    canaries: int = 1
+    max_failures: int = 1
+    down_seconds: float = 300.0
+    boot_seconds: float = 1800.0
+    reboot_tries: int = 2
+    verify_tries: int = 2
+    drain_seconds: float = 43200.0
+    drain_policy: str = "fail"
+    again: bool = False  # reboot also what runs the expected image
+
+
+@dataclasses.dataclass(frozen=True)
+class Proofs:
+    """What was found out since the last step. Idle is proved by the jobs, a boot by SSH with the published key."""
+
+    idle: frozenset[str] = frozenset()
+    busy: frozenset[str] = frozenset()
+    boots: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+    verified: Mapping[str, str] = dataclasses.field(default_factory=dict)  # the problem, empty for none
+
+
+@dataclasses.dataclass
+class Step:
+    """What to do now, and what is known."""
+
+    memory: Memory
+    drain: list[str] = dataclasses.field(default_factory=list)
+    wait_idle: list[str] = dataclasses.field(default_factory=list)
+    reboot: list[str] = dataclasses.field(default_factory=list)
+    prove: list[str] = dataclasses.field(default_factory=list)
+    verify: list[str] = dataclasses.field(default_factory=list)
+    restore: list[str] = dataclasses.field(default_factory=list)
+    give_up: list[str] = dataclasses.field(default_factory=list)
+    done: list[str] = dataclasses.field(default_factory=list)
+    failed: dict[str, str] = dataclasses.field(default_factory=dict)
+    skipped: dict[str, str] = dataclasses.field(default_factory=dict)
+    waiting: list[str] = dataclasses.field(default_factory=list)
+    stopped: bool = False
+
+    @property
+    def under_way(self) -> list[str]:
+        """The machines that the rollout has in its hands. With none of them nothing more can happen: what waits is held back."""
+        return sorted({*self.drain, *self.wait_idle, *self.reboot, *self.prove, *self.verify, *self.restore})
+
+    @property
+    def finished(self) -> bool:
+        return not self.under_way and not self.give_up
+
+
+def checked(settings: RolloutSettings) -> RolloutSettings:
+    """The settings, or an error that names the one that makes no sense."""
+    drains.check_owner(settings.owner)
+    word = settings.at_once.strip()
+    number = word[:-1] if word.endswith("%") else word
+    if not number.isdigit() or int(number) < 1 or (word.endswith("%") and int(number) > 100):
+        raise FleetError(
+            f"builder_rollout_at_once: {settings.at_once!r} is neither a number of machines nor a percentage, such as 2 or 10%"
+        )
+    if settings.drain_policy not in ("fail", "proceed", "wait"):
+        raise FleetError(f"builder_drain_policy: {settings.drain_policy!r} is not fail, proceed or wait")
+    return settings
+
+
+def next_step(
+    builders: Sequence[Facts], ids: Sequence[str], settings: RolloutSettings, memory: Memory, proofs: Proofs, now: float
+) -> Step:
+    """Look at every machine, and begin with as many new ones as may be out of service."""
+    known = {facts["builder_id"]: facts for facts in builders}
+    step = Step({name: dict(kept) for name, kept in memory.items()})
+    for name in ids:
+        _judge(step, name, known.get(name), settings, proofs, now)
+    _begin(step, known, settings, now)
+    return step
+
+
+def _judge(step: Step, name: str, facts: Facts | None, settings: RolloutSettings, proofs: Proofs, now: float) -> None:
+    kept = step.memory.setdefault(name, {})
+    if "failed" in kept:
+        step.failed[name] = kept["failed"]
+    elif kept.get("done") and not (facts and _ours(facts, settings)):
+        step.done.append(name)
+    elif kept.get("done"):
+        step.restore.append(name)  # its tags were not lifted yet
+    elif facts is None:
+        _gone(step, name, kept)
+    elif _ours(facts, settings):
+        _continue(step, name, facts, settings, proofs, now)
+    else:
+        _not_begun(step, name, facts, settings)
+
+
+def _gone(step: Step, name: str, kept: dict[str, Any]) -> None:
+    if kept.get("begun") is not None:
+        _fail(step, name, "it is gone, reclaimed or terminated by somebody else")
+    else:
+        step.skipped[name] = "it is gone"
+
+
+def _ours(facts: Facts, settings: RolloutSettings) -> bool:
+    return drains.owners(facts, settings.tag) == [settings.owner]
+
+
+def _not_begun(step: Step, name: str, facts: Facts, settings: RolloutSettings) -> None:
+    reason = why_not(facts, settings)
+    begun = step.memory[name].get("begun")
+    if reason:
+        if begun is not None:
+            _fail(step, name, reason)
+        else:
+            step.skipped[name] = reason
+    elif facts["builder_image_id"] == settings.images[facts["builder_boot_url"]] and not settings.again:
+        step.done.append(name)
+    else:
+        step.waiting.append(name)
+
+
+def why_not(facts: Facts, settings: RolloutSettings) -> str | None:
+    """Why a machine is left as it is."""
+    spot = facts["builder_spot"] or {}
+    others = [owner for owner in drains.owners(facts, settings.tag) if owner != settings.owner]
+    reasons = [
+        (facts["builder_fleet"] != settings.fleet, f"it is not of the fleet {settings.fleet}"),
+        (bool(others), f"it is drained by {', '.join(others)}"),
+        (facts["builder_state"] != "active", f"its state is {facts['builder_state']}"),
+        (spot.get("termination_time") is not None, f"it will be reclaimed at {spot.get('termination_time')}"),
+        (
+            facts["builder_boot_url"] not in settings.images,
+            f"it boots {facts['builder_boot_url']}, which is no channel of ours",
+        ),
+        (not facts["builder_boot_id"], "it has published no boot id"),
+    ]
+    return next((reason for applies, reason in reasons if applies), None)
+
+
+def _continue(step: Step, name: str, facts: Facts, settings: RolloutSettings, proofs: Proofs, now: float) -> None:
+    """A machine that this rollout, now or before the controller died, has taken out of service."""
+    kept = step.memory[name]
+    kept.setdefault("begun", now)
+    spot = facts["builder_spot"] or {}
+    expected = settings.images.get(facts["builder_boot_url"])
+    left = drains.rebooting_from(facts)
+    if spot.get("termination_time") is not None or facts["builder_state"] in IDLE_STATES:
+        state = "will be reclaimed" if spot.get("termination_time") else f"is {facts['builder_state']}"
+        _fail(step, name, f"it {state}")
+    elif expected is None:
+        _fail(step, name, f"it boots {facts['builder_boot_url']}, which is no channel of ours")
+    elif left is not None:
+        _rebooting(step, name, left, expected, settings, proofs, now)
+    elif facts["builder_image_id"] == expected and not settings.again:
+        _proved(step, name, settings, proofs)
+    else:
+        _draining(step, name, facts, settings, proofs, now)
+
+
+def _draining(step: Step, name: str, facts: Facts, settings: RolloutSettings, proofs: Proofs, now: float) -> None:
+    kept = step.memory[name]
+    late = now - kept["begun"] > settings.drain_seconds and settings.drain_policy != "wait"
+    if name in proofs.idle or (late and settings.drain_policy == "proceed"):
+        if facts["builder_boot_id"]:
+            _reboot(step, name, now)
+        else:
+            _fail(step, name, "it has published no boot id, so a new one could not be told from it")
+    elif late:
+        step.restore.append(name)
+        _fail(step, name, f"it was not proved idle within {settings.drain_seconds:g} seconds, and is in service again")
+    else:
+        step.wait_idle.append(name)
+
+
+def _reboot(step: Step, name: str, now: float) -> None:
+    kept = step.memory[name]
+    kept["tries"] = kept.get("tries", 0) + 1
+    kept["rebooted"] = now
+    step.reboot.append(name)
+
+
+def _rebooting(
+    step: Step, name: str, left: str, expected: str, settings: RolloutSettings, proofs: Proofs, now: float
+) -> None:
+    """Asked to reboot, after idleness was proved. What is known to be busy all the same is not asked again."""
+    kept, boot = step.memory[name], proofs.boots.get(name) or {}
+    elapsed = now - kept.setdefault("rebooted", now)
+    seen = boot.get("boot_id")
+    if seen and seen != left:
+        if boot.get("image_id") == expected:
+            _proved(step, name, settings, proofs)
+        else:
+            _fail(step, name, f"it has booted {boot.get('image_id')}, not {expected}, and stays drained")
+    elif elapsed <= (settings.down_seconds if seen else settings.boot_seconds) or name in proofs.busy:
+        step.prove.append(name)
+    elif kept.get("tries", 0) < settings.reboot_tries:
+        _reboot(step, name, now)
+    else:
+        step.give_up.append(name)
+        verb = "go down" if seen else "come back"
+        _fail(step, name, f"it did not {verb} in time, asked to reboot {kept.get('tries', 0)} times")
+
+
+def _proved(step: Step, name: str, settings: RolloutSettings, proofs: Proofs) -> None:
+    """It runs the expected image; whether it can build is seen by a build."""
+    kept = step.memory[name]
+    problem = proofs.verified.get(name)
+    if problem == "":
+        step.restore.append(name)
+        kept["done"] = True
+    elif problem is not None and kept.get("verifications", 0) >= settings.verify_tries:
+        _fail(step, name, f"its test build failed, and it stays drained: {problem}")
+    else:
+        kept["verifications"] = kept.get("verifications", 0) + 1
+        step.verify.append(name)
+
+
+def _fail(step: Step, name: str, reason: str) -> None:
+    step.memory[name]["failed"] = reason
+    step.failed[name] = reason
+
+
+# -- how many at once ----------------------------------------------------------------------------
+
+
+def _begin(step: Step, known: Mapping[str, Facts], settings: RolloutSettings, now: float) -> None:
+    """Take further machines out of service, within the limits."""
+    step.stopped = len(step.failed) > settings.max_failures or (
+        bool(step.failed) and not _canaries_done(step, settings)
+    )
+    if step.stopped:
+        return
+    room = {url: _limit(step, known, settings, url) - _out(step, known, settings, url) for url in settings.images}
+    for name in sorted(step.waiting):
+        facts = known[name]
+        if room[facts["builder_boot_url"]] > 0 and _spares_big_ones(step, known, settings, facts):
+            room[facts["builder_boot_url"]] -= 1
+            step.drain.append(name)
+            step.memory[name]["begun"] = now
+    step.waiting = [name for name in step.waiting if name not in step.drain]
+
+
+def _canaries_done(step: Step, settings: RolloutSettings) -> bool:
+    return len(step.done) >= settings.canaries
+
+
+def _limit(step: Step, known: Mapping[str, Facts], settings: RolloutSettings, url: str) -> int:
+    """How many machines of a channel may be out of service at once."""
+    members = [name for name, facts in known.items() if facts["builder_boot_url"] == url and name in step.memory]
+    done = sum(1 for name in members if step.memory[name].get("done") or (name in step.done))
+    word = settings.at_once.strip()
+    limit = max(1, int(len(members) * float(word[:-1]) / 100)) if word.endswith("%") else int(word)
+    return min(limit, settings.canaries) if done < settings.canaries else limit
+
+
+def _out(step: Step, known: Mapping[str, Facts], settings: RolloutSettings, url: str) -> int:
+    """How many of them are: those of another run of ours too, but not those that this run has given up."""
+    hands = step.under_way
+    return sum(
+        1
+        for name, facts in known.items()
+        if facts["builder_boot_url"] == url and name not in step.failed and (name in hands or _ours(facts, settings))
+    )
+
+
+def is_big(facts: Facts) -> bool:
+    """Whether builds that want many cores are sent here."""
+    return BIG in facts["builder_features"] or BIG in facts["builder_mandatory_features"]
+
+
+def _spares_big_ones(step: Step, known: Mapping[str, Facts], settings: RolloutSettings, facts: Facts) -> bool:
+    """Whether another big-parallel machine of its systems goes on serving; a fleet that has one only cannot be spared it."""
+    if not is_big(facts):
+        return True
+    alike = [other for other in known.values() if _is_alike(other, facts, settings)]
+    out = {*step.under_way, *step.failed, facts["builder_id"]}
+    return len(alike) == 1 or any(other["builder_id"] not in out and _serves(other) for other in alike)
+
+
+def _is_alike(other: Facts, facts: Facts, settings: RolloutSettings) -> bool:
+    same_systems = set(other["builder_systems"]) & set(facts["builder_systems"])
+    return is_big(other) and other["builder_fleet"] == settings.fleet and bool(same_systems)
+
+
+def _serves(facts: Facts) -> bool:
+    return facts["builder_state"] == "active" and not facts["builder_draining"]

@@ -1,0 +1,404 @@
+# Copyright (c) 2026, nixmetal.builders contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Rollouts planned against a made-up fleet: seeded campaigns of faults in which no busy machine is rebooted and none forgotten."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.drains import rebooting_from
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.rollout import (
+    Memory,
+    Proofs,
+    RolloutSettings,
+    Step,
+    is_big,
+    next_step,
+)
+
+OLD, NEW = (f"{letter * 32}-image" for letter in "ab")
+URL = "http://web.example.org/{}/netboot.ipxe"
+CHANNELS = {URL.format("x86"): NEW, URL.format("arm"): NEW}
+SETTINGS = RolloutSettings(
+    "ci", "rollout@ci", CHANNELS, at_once="10%", max_failures=1000, down_seconds=60, boot_seconds=600
+)
+TICK = 30.0
+
+
+def boot_id(number: int) -> str:
+    return f"00000000-0000-4000-8000-{number:012d}"
+
+
+class World:
+    """Machines that run jobs, reboot, hang, and are reclaimed, and the sources that tell of them, or fail to."""
+
+    def __init__(self, machine: Callable[..., dict[str, Any]], seed: int, count: int, faults: bool = True) -> None:
+        self.random = random.Random(seed)
+        self.faults = faults
+        self.now = 0.0
+        self.boots = count
+        self.jobs: dict[str, int] = {}
+        self.booting: dict[str, float] = {}
+        self.stuck: dict[str, int] = {}
+        self.events: Counter[str] = Counter()
+        self.machines: dict[str, dict[str, Any]] = {}
+        for number in range(count):
+            name = f"m{number:03d}"
+            features = ["big-parallel"] if number % 10 == 0 else []
+            self.machines[name] = machine(
+                builder_id=name,
+                builder_fleet="ci",
+                builder_tags=["nixmetal-fleet=ci"],
+                builder_boot_url=URL.format("arm" if number % 4 == 3 else "x86"),
+                builder_image_id=OLD,
+                builder_boot_id=boot_id(number),
+                builder_mandatory_features=features,
+                builder_features=[],
+                builder_spot=None,
+            )
+            self.jobs[name] = self.random.choice([0, 1, 3])
+            if faults and self.random.random() < 0.04:
+                self.stuck[name] = self.random.choice([1, 9])
+        if faults:
+            self._odd_ones()
+
+    def _odd_ones(self) -> None:
+        names = self.random.sample(sorted(self.machines), 6)
+        self.machines[names[0]]["builder_state"] = "provisioning"
+        self.machines[names[1]]["builder_state"] = "failed"
+        self.machines[names[2]]["builder_tags"] += ["skip-hydra", "drained-by=alice"]
+        self.machines[names[3]]["builder_fleet"] = None
+        self.machines[names[4]]["builder_image_id"] = NEW
+        self.machines[names[5]]["builder_tags"] += ["skip-hydra"]
+
+    # -- time ------------------------------------------------------------------------------------
+
+    def tick(self) -> None:
+        """Jobs begin on machines in service and end everywhere; machines come back; now and then one is reclaimed."""
+        self.now += TICK
+        for name, facts in list(self.machines.items()):
+            facts["builder_draining"] = "skip-hydra" in facts["builder_tags"]
+            if name in self.booting:
+                if self.booting[name] <= self.now:
+                    self._boots(name)
+                continue
+            if not facts["builder_draining"] and self.random.random() < 0.3:
+                self.jobs[name] += 1
+            if self.jobs[name] and self.random.random() < 0.4:
+                self.jobs[name] -= 1
+            if self.faults and self.random.random() < 0.0003:
+                facts["builder_spot"] = {"request_id": "r", "bid": "b", "termination_time": "2026-11-26T04:00:00Z"}
+                self.events["reclaimed"] += 1
+            if facts["builder_spot"] and self.random.random() < 0.2:
+                del self.machines[name]
+
+    def _boots(self, name: str) -> None:
+        del self.booting[name]
+        self.boots += 1
+        self.machines[name].update(builder_boot_id=boot_id(self.boots), builder_image_id=NEW)
+
+    def reboot(self, name: str) -> None:
+        facts = self.machines[name]
+        assert self.jobs[name] == 0, f"{name} was rebooted with {self.jobs[name]} jobs"
+        assert facts["builder_draining"] or "skip-hydra" in facts["builder_tags"]
+        self.events["rebooted"] += 1
+        if self.stuck.get(name, 0) > 0:
+            self.stuck[name] -= 1
+            self.booting[name] = float("inf")
+        else:
+            self.booting[name] = self.now + self.random.choice([60, 120, 300])
+        facts.update(builder_boot_id=None, builder_image_id=None) if self.random.random() < 0.5 else None
+
+    # -- what is known of it ---------------------------------------------------------------------
+
+    def reading(self) -> list[dict[str, Any]]:
+        return [json.loads(json.dumps(facts)) for facts in self.machines.values()]
+
+    def proofs(self, step: Step, seen: Counter[str]) -> Proofs:
+        """Jobs by a source that is down, empty or of another label now and then; boots by SSH, which may not answer."""
+        down = self.faults and self.random.random() < 0.3
+        self.events["no jobs told"] += down
+        for name in list(seen):
+            if name not in step.wait_idle or down or self.jobs.get(name):
+                del seen[name]
+        seen.update(name for name in step.wait_idle if not down and self.jobs.get(name) == 0)
+        boots = {}
+        for name in step.prove + step.verify:
+            if name in self.machines and name not in self.booting and self.random.random() < 0.8:
+                facts = self.machines[name]
+                boots[name] = {"boot_id": facts["builder_boot_id"], "image_id": facts["builder_image_id"]}
+        verified = {
+            name: "broken" if self.faults and self.random.random() < 0.03 else ""
+            for name in step.verify
+            if name in boots
+        }
+        return Proofs(frozenset(name for name in seen if seen[name] >= 2), boots=boots, verified=verified)
+
+
+def act(world: World, step: Step, limits: bool = True) -> None:
+    """What the role does with a step; each call of the provider may fail, and the controller may die in between."""
+    for name in step.drain:
+        world.machines[name]["builder_tags"] += ["skip-hydra", "drained-by=rollout@ci"]
+    for name in step.restore:
+        if name in world.machines:
+            facts = world.machines[name]
+            facts["builder_tags"] = [
+                tag for tag in facts["builder_tags"] if not tag.startswith(("skip", "drained", "rebooting"))
+            ]
+    for name in step.reboot:
+        facts = world.machines[name]
+        if rebooting_from(facts) is None:
+            facts["builder_tags"].append(f"rebooting-from={facts['builder_boot_id']}")
+        world.reboot(name)
+    for name in step.give_up:
+        world.machines.pop(name, None)
+        world.events["terminated"] += 1
+
+
+def check_limits(world: World, settings: RolloutSettings, ids: list[str], failed: dict[str, str]) -> None:
+    for url in settings.images:
+        members = [name for name in ids if name in world.machines and world.machines[name]["builder_boot_url"] == url]
+        out = [
+            name
+            for name in members
+            if "drained-by=rollout@ci" in world.machines[name]["builder_tags"] and name not in failed
+        ]
+        # The fleet shrinks by reclaims while machines are out: those are not taken back.
+        assert len(out) <= max(1, len(ids) // 10)
+    big = [facts for facts in world.machines.values() if is_big(facts) and facts["builder_fleet"] == "ci"]
+    if len(big) > 1 and not world.faults:
+        assert any(not facts["builder_draining"] and "skip-hydra" not in facts["builder_tags"] for facts in big)
+
+
+def rollout(world: World, settings: RolloutSettings = SETTINGS, kill: float = 0.0, most: int = 4000) -> Step:
+    """Run to the end; with `kill`, the controller dies now and then after some of its actions, and begins anew."""
+    ids, memory, seen = sorted(world.machines), {}, Counter[str]()
+    step = next_step(world.reading(), ids, settings, memory, Proofs(), world.now)
+    for _round in range(most):
+        if kill and world.random.random() < kill:
+            world.events["killed"] += 1
+            half = Step(step.memory, drain=step.drain[:1], reboot=step.reboot[:1])
+            act(world, half)
+            memory, seen, ids = lost(memory), Counter[str](), sorted(world.machines)
+            step = next_step(world.reading(), ids, settings, memory, Proofs(), world.now)
+            continue
+        act(world, step)
+        check_limits(world, settings, ids, step.failed)
+        if step.finished:
+            return step
+        world.tick()
+        memory = step.memory
+        step = next_step(world.reading(), ids, settings, memory, world.proofs(step, seen), world.now)
+    raise AssertionError(f"no end: {step}")
+
+
+def lost(_memory: Memory) -> Memory:
+    return {}
+
+
+@pytest.fixture
+def machine(builder: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    return builder
+
+
+def test_a_fleet_without_faults_runs_the_new_image_in_the_end(machine: Any) -> None:
+    world = World(machine, 1, 60, faults=False)
+    step = rollout(world)
+    assert sorted(step.done) == sorted(world.machines)
+    assert {facts["builder_image_id"] for facts in world.machines.values()} == {NEW}
+    assert not any(
+        facts["builder_draining"] for facts in world.machines.values() if "skip-hydra" in facts["builder_tags"]
+    )
+    assert world.events["rebooted"] == 60
+
+
+SEEDS = int(os.environ.get("NIXMETAL_ROLLOUT_SEEDS", "0"))
+
+
+@pytest.mark.parametrize(
+    ("seeds", "count"), [(range(SEEDS or 4), 60), pytest.param(range(SEEDS or 40), 200, marks=pytest.mark.long)]
+)
+def test_campaign_no_busy_machine_is_rebooted_and_none_is_forgotten(machine: Any, seeds: range, count: int) -> None:
+    """World.reboot asserts that the machine runs nothing; here every machine must have got an end with a reason."""
+    total: Counter[str] = Counter()
+    for seed in seeds:
+        world = World(machine, seed, count)
+        ids = sorted(world.machines)
+        step = rollout(world, kill=0.02)
+        told = {*step.done, *step.failed, *step.skipped, *step.waiting}
+        assert set(world.machines) <= told, f"seed {seed}: forgotten {set(world.machines) - told}"
+        ours = [name for name in world.machines if "drained-by=rollout@ci" in world.machines[name]["builder_tags"]]
+        assert set(ours) <= set(step.failed), f"seed {seed}: left drained {set(ours) - set(step.failed)}"
+        for name in step.done:
+            assert world.machines[name]["builder_image_id"] == NEW, f"seed {seed}: {name}"
+        total += world.events + Counter(machines=len(ids), done=len(step.done), failed=len(step.failed), seeds=1)
+    print(f"rollout campaign: {dict(sorted(total.items()))}")
+    assert total["rebooted"] > 20 * len(seeds)
+    assert total["killed"] > 0
+    assert total["no jobs told"] > 0
+
+
+def states(machine: Any, count: int = 4, **changes: Any) -> list[dict[str, Any]]:
+    world = World(machine, 1, count, faults=False)
+    return [{**facts, "builder_mandatory_features": [], **changes} for facts in world.machines.values()]
+
+
+def step_of(
+    builders: list[dict[str, Any]],
+    memory: Memory | None = None,
+    proofs: Proofs | None = None,
+    now: float = 0.0,
+    **changes: Any,
+) -> Step:
+    settings = RolloutSettings(**{**SETTINGS.__dict__, "at_once": "2", **changes})
+    return next_step(
+        builders, [facts["builder_id"] for facts in builders], settings, memory or {}, proofs or Proofs(), now
+    )
+
+
+def drained(facts: dict[str, Any], *tags: str, **changes: Any) -> dict[str, Any]:
+    more = ["skip-hydra", "drained-by=rollout@ci", *tags]
+    return {**facts, "builder_tags": [*facts["builder_tags"], *more], "builder_draining": True, **changes}
+
+
+def test_the_canary_goes_first_and_alone(machine: Any) -> None:
+    builders = states(machine)
+    assert step_of(builders).drain == ["m000", "m003"]  # one of each channel
+    builders[0]["builder_image_id"] = NEW
+    assert step_of(builders).drain == ["m001", "m002", "m003"]
+    assert step_of(builders, canaries=3).drain == ["m001", "m002", "m003"]
+    assert step_of(states(machine), canaries=0).drain == ["m000", "m001", "m003"]
+
+
+def test_a_canary_that_fails_stops_everything(machine: Any) -> None:
+    memory: Memory = {"m000": {"begun": 0, "failed": "broken"}}
+    stopped = step_of(states(machine), memory, max_failures=5)
+    assert (stopped.stopped, stopped.drain, stopped.finished) == (True, [], True)
+
+
+def test_too_many_failures_stop_new_starts_and_finish_what_is_under_way(machine: Any) -> None:
+    builders = states(machine, 8)
+    builders[0]["builder_image_id"] = NEW
+    builders[1] = drained(builders[1])
+    memory: Memory = {"m002": {"failed": "x"}, "m003": {"failed": "x"}}
+    stopped = step_of(builders, memory, max_failures=1)
+    assert (stopped.stopped, stopped.drain, stopped.wait_idle, stopped.finished) == (True, [], ["m001"], False)
+    assert not step_of(builders, memory, max_failures=2).stopped
+
+
+def test_big_parallel_machines_are_never_all_out_at_once(machine: Any) -> None:
+    builders = states(machine, 4, builder_mandatory_features=["big-parallel"], builder_boot_url=URL.format("x86"))
+    assert step_of(builders, at_once="100%", canaries=0).drain == ["m000", "m001", "m002"]
+    builders[3]["builder_state"] = "failed"
+    assert step_of(builders, at_once="100%", canaries=0).drain == ["m000", "m001"]
+    held = step_of(builders[2:], at_once="100%", canaries=0)
+    assert (held.drain, held.waiting, held.finished) == ([], ["m002"], True)
+    assert step_of(builders[:1], at_once="100%", canaries=0).drain == ["m000"]  # a fleet of one has no other
+
+
+@pytest.mark.parametrize(("at_once", "begun"), [("1", 1), ("3", 3), ("50%", 4), ("10%", 1), ("100%", 8)])
+def test_waves_are_numbers_or_percentages_of_a_channel(machine: Any, at_once: str, begun: int) -> None:
+    builders = states(machine, 8, builder_boot_url=URL.format("x86"))
+    assert len(step_of(builders, at_once=at_once, canaries=0).drain) == begun
+
+
+def test_the_limit_holds_across_runs(machine: Any) -> None:
+    """As of a run with another --limit, or one whose controller died."""
+    builders = states(machine, 4, builder_boot_url=URL.format("x86"))
+    builders[0] = drained(builders[0])
+    settings = RolloutSettings(**{**SETTINGS.__dict__, "at_once": "1", "canaries": 0})
+    assert next_step(builders, ["m001", "m002"], settings, {}, Proofs(), 0.0).drain == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"builder_state": "provisioning"}, "state is provisioning"),
+        ({"builder_state": "some_new_word"}, "state is some_new_word"),
+        ({"builder_fleet": None}, "not of the fleet"),
+        ({"builder_tags": ["skip-hydra", "drained-by=alice"]}, "drained by alice"),
+        ({"builder_tags": ["skip-hydra"]}, "drained by (unknown)"),
+        ({"builder_boot_url": "http://x/netboot.ipxe"}, "no channel of ours"),
+        ({"builder_boot_id": None}, "no boot id"),
+        ({"builder_spot": {"request_id": "r", "bid": "b", "termination_time": "2026-11-26T04:00:00Z"}}, "reclaimed"),
+    ],
+)
+def test_what_is_left_as_it_is_and_why(machine: Any, changes: dict[str, Any], words: str) -> None:
+    step = step_of(states(machine, 1, **changes))
+    assert words in step.skipped["m000"]
+    assert step.finished
+
+
+def test_no_machine_is_rebooted_before_it_is_proved_idle(machine: Any) -> None:
+    builders = [drained(states(machine, 1)[0])]
+    assert step_of(builders).wait_idle == ["m000"]
+    assert step_of(builders, proofs=Proofs(idle=frozenset({"m000"}))).reboot == ["m000"]
+
+
+@pytest.mark.parametrize(("policy", "what"), [("fail", "restore"), ("proceed", "reboot"), ("wait", "wait_idle")])
+def test_the_deadline_of_a_drain(machine: Any, policy: str, what: str) -> None:
+    builders = [drained(states(machine, 1)[0])]
+    step = step_of(builders, {"m000": {"begun": 0.0}}, now=43201.0, drain_policy=policy)
+    assert getattr(step, what) == ["m000"]
+    assert ("m000" in step.failed) is (policy == "fail")
+
+
+LEFT = f"rebooting-from={boot_id(0)}"
+
+
+def boots(boot: str | None, image: str | None = NEW) -> Proofs:
+    return Proofs(boots={"m000": {"boot_id": boot, "image_id": image}})
+
+
+@pytest.mark.parametrize(
+    ("proofs", "now", "tries", "what"),
+    [
+        (Proofs(), 100, 1, "prove"),
+        (boots(boot_id(0), OLD), 59, 1, "prove"),  # still up
+        (boots(boot_id(0), OLD), 61, 1, "reboot"),  # it did not go down
+        (boots(boot_id(0), OLD), 61, 2, "give_up"),
+        (Proofs(), 599, 1, "prove"),
+        (Proofs(), 601, 1, "reboot"),  # it did not come back
+        (Proofs(), 601, 2, "give_up"),
+        (Proofs(busy=frozenset({"m000"})), 601, 1, "prove"),
+        (boots(boot_id(9)), 100, 1, "verify"),
+        (boots(boot_id(9), OLD), 100, 1, "failed"),  # the wrong image
+        (boots(boot_id(9), None), 100, 1, "failed"),
+    ],
+)
+def test_a_reboot_is_proved_by_a_new_boot_of_the_expected_image(
+    machine: Any, proofs: Proofs, now: float, tries: int, what: str
+) -> None:
+    builders = [drained(states(machine, 1)[0], LEFT)]
+    step = step_of(builders, {"m000": {"begun": 0.0, "rebooted": 0.0, "tries": tries}}, proofs, float(now))
+    assert list(getattr(step, what)) == ["m000"]
+
+
+def test_a_port_that_answers_or_a_published_boot_alone_prove_nothing(machine: Any) -> None:
+    """The inventory says the new image and boot already; only SSH with the published key counts."""
+    builders = [drained(states(machine, 1)[0], LEFT, builder_boot_id=boot_id(9), builder_image_id=NEW)]
+    step = step_of(builders, {"m000": {"rebooted": 0.0, "tries": 1}}, now=100)
+    assert (step.prove, step.verify, step.restore) == (["m000"], [], [])
+
+
+def test_a_restore_that_failed_is_done_again(machine: Any) -> None:
+    builders = [drained(states(machine, 1)[0], LEFT)]
+    assert step_of(builders, {"m000": {"done": True}}).restore == ["m000"]
+
+
+def test_a_test_build_that_fails_is_tried_again_and_then_fails(machine: Any) -> None:
+    builders = [drained(states(machine, 1)[0], LEFT)]
+    proofs = Proofs(boots=boots(boot_id(9)).boots, verified={"m000": "no compiler"})
+    assert step_of(builders, {"m000": {"verifications": 1}}, proofs).verify == ["m000"]
+    assert "no compiler" in step_of(builders, {"m000": {"verifications": 2}}, proofs).failed["m000"]
+    good = Proofs(boots=proofs.boots, verified={"m000": ""})
+    assert step_of(builders, {"m000": {"verifications": 1}}, good).restore == ["m000"]

@@ -1,0 +1,90 @@
+# Copyright (c) 2026, nixmetal.builders contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A rollout on the emulated cloud: every machine drained, rebooted, asked what it booted, and restored."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from typing import Any
+
+import pytest
+from conftest import NEW, OLD
+
+Result = subprocess.CompletedProcess[str]
+FAST = {
+    "builder_rollout_look_seconds": 1,
+    "builder_rollout_down_seconds": 20,
+    "builder_rollout_boot_seconds": 20,
+    "builder_rollout_images": {"stable": NEW},
+    "builder_rollout_verify": False,
+}
+
+
+def said(result: Result) -> str:
+    return " ".join((result.stdout + result.stderr).split())
+
+
+def images(fleet: Any) -> set[str]:
+    return {fleet.said(name)["image_id"] for name in fleet.ids()}
+
+
+@pytest.fixture(scope="module")
+def fleet(make_fleet: Any) -> Any:
+    fleet = make_fleet()
+    fleet.launch(3)
+    return fleet
+
+
+@pytest.mark.long
+def test_every_machine_runs_the_new_image_and_is_back_in_service(fleet: Any) -> None:
+    assert images(fleet) == {OLD}
+    fleet.publish(NEW)
+    reboots = fleet.reboots()
+    done = fleet.play("rollout", **FAST, builder_rollout_at_once="2")
+    assert done.returncode == 0, said(done)[-4000:]
+    assert images(fleet) == {NEW}
+    assert fleet.reboots() - reboots == 3
+    assert all(not {"skip-hydra", "drained-by=rollout@ci"} & set(fleet.tags(name)) for name in fleet.ids())
+    assert not [tag for name in fleet.ids() for tag in fleet.tags(name) if tag.startswith("rebooting-from=")]
+    assert len(fleet.machines.read_text().splitlines()) == 3
+    again = fleet.play("rollout", **FAST)
+    assert again.returncode == 0, said(again)[-4000:]
+    assert fleet.reboots() - reboots == 3
+
+
+@pytest.mark.long
+def test_a_busy_machine_is_not_rebooted_and_a_killed_controller_is_resumed(fleet: Any) -> None:
+    """The first controller dies while it waits for a busy machine; the second goes on with that one."""
+    newer = OLD.replace("a", "c")
+    fleet.publish(newer)
+    settings = {**FAST, "builder_rollout_images": {"stable": newer}}
+    reboots = fleet.reboots()
+    for name in fleet.ids():
+        fleet.world.jobs[fleet.address(name)] = 1
+    with subprocess.Popen(
+        fleet.command("rollout", **settings), env=fleet.environment(), stdout=subprocess.DEVNULL, start_new_session=True
+    ) as first:
+        until(lambda: any("drained-by=rollout@ci" in fleet.tags(name) for name in fleet.ids()), 120)
+        time.sleep(5)
+        assert first.poll() is None
+        first.send_signal(signal.SIGKILL)
+    assert fleet.reboots() == reboots
+    fleet.world.jobs.clear()
+    refused = fleet.play("rollout", **settings)
+    assert refused.returncode != 0
+    assert "lock" in said(refused)
+    done = fleet.play("rollout", **settings, fleet_lock_resume=True)
+    assert done.returncode == 0, said(done)[-4000:]
+    assert images(fleet) == {newer}
+    assert fleet.reboots() - reboots == 3
+
+
+def until(condition: Any, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
