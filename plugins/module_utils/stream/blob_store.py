@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from ansible_collections.nixmetal.builders.plugins.module_utils import atomic_file, verified_blobs
 
-from . import tree
+from . import parts, tree
 from .manifest import DIGEST, Entry, Manifest
 
 
@@ -54,6 +54,12 @@ class BlobStore:
         atomic_file.make_directories(self._blobs)
         for path in (os.path.dirname(self.parts), self.parts, self._pieces):
             atomic_file.make_directories(path, 0o700)
+        for path in (
+            self._pieces,
+            os.path.dirname(verified_blobs.record_path(self.dest, "")),
+            os.path.dirname(self._staged),
+        ):
+            parts.sweep_scratch(path)
         self._renew()
 
     def close(self) -> None:
@@ -87,11 +93,9 @@ class BlobStore:
 
     def arrived(self, entry: Entry) -> None:
         """Note contents that were verified and have their final name."""
-        path = verified_blobs.blob_path(self.dest, entry.sha256)
-        if entry.pieces:
-            content = json.dumps([[piece.size, piece.sha256] for piece in entry.pieces]).encode("ascii")
-            atomic_file.write_atomic(os.path.join(self._pieces, entry.sha256), content, 0o600)
-        verified_blobs.remember_verified(self.dest, entry.sha256, os.stat(path))
+        self._note_pieces(entry)
+        status = os.stat(verified_blobs.blob_path(self.dest, entry.sha256))
+        verified_blobs.remember_verified(self.dest, entry.sha256, status)
 
     def finish(self) -> bool:
         """Make the names durable and stage the manifest. True when that changed something."""
@@ -128,10 +132,17 @@ class BlobStore:
                 return False
             if remember:
                 self._flush(path)
+                self._note_pieces(entry)
                 verified_blobs.remember_verified(self.dest, entry.sha256, status)
         except (FileNotFoundError, NotADirectoryError):
             return False
         return True
+
+    def _note_pieces(self, entry: Entry) -> None:
+        """Remember what contents can lend."""
+        if entry.pieces:
+            content = json.dumps([[piece.size, piece.sha256] for piece in entry.pieces]).encode("ascii")
+            atomic_file.write_atomic(os.path.join(self._pieces, entry.sha256), content, 0o600)
 
     def _flush(self, path: str) -> None:
         """Somebody else put the blob there. Whoever publishes trusts the record: a release must not outlive its blobs."""

@@ -15,6 +15,7 @@ SMALL_CHUNK = 16 << 10  # the least a bandwidth limit cuts a chunk down to: one 
 
 MARK_STEP = 4 << 20  # how much of a part file an interruption can cost at most
 PART_SECONDS = 7 * 86400  # how long an interrupted file waits for its image to be sent again
+SCRATCH_SECONDS = 3600  # after which nobody can be at work still on a file that is written in a moment
 SYNC_STEP = 64 << 20  # dirty pages are flushed behind the stream, so that the end does not wait for all of them
 
 MAX_MANIFEST = 64 << 20  # characters of JSON

@@ -16,6 +16,7 @@ import fcntl
 import hashlib
 import os
 import re
+import shutil
 import time
 from typing import Any
 
@@ -200,9 +201,18 @@ def sweep(folder: str, wanted: set[str]) -> None:
                 os.unlink(path)
 
 
-def _is_old(path: str) -> bool:
+def sweep_scratch(folder: str) -> None:
+    """Remove what a killed process was about to give a name: hidden files, and hidden directories of one file."""
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as found:
+        for item in list(found):
+            if item.name.startswith(".") and _is_old(item.path, limits.SCRATCH_SECONDS):
+                with contextlib.suppress(FileNotFoundError):  # another transfer does the same
+                    shutil.rmtree(item.path) if item.is_dir(follow_symlinks=False) else os.unlink(item.path)
+
+
+def _is_old(path: str, seconds: float = limits.PART_SECONDS) -> bool:
     try:
-        return time.time() - os.lstat(path).st_mtime > limits.PART_SECONDS
+        return time.time() - os.lstat(path).st_mtime > seconds
     except FileNotFoundError:
         return False
 

@@ -24,7 +24,7 @@ from typing import NamedTuple
 from ansible_collections.nixmetal.builders.plugins.module_utils import atomic_file
 from ansible_collections.nixmetal.builders.plugins.module_utils.verified_blobs import fingerprint
 
-from . import tree
+from . import parts, tree
 from .blob_store import Donor
 from .errors import StreamError
 from .manifest import Entry, Manifest
@@ -61,6 +61,7 @@ class TreeStore:
         self._work = os.path.join(parent, f".{name}.stream")
         self.parts = os.path.join(self._work, "parts")
         self._objects = os.path.join(self._work, "objects")
+        self._fresh = os.path.join(self._work, "tree")
         self._known_path = os.path.join(self._work, "known.json")
         self._survey: Survey | None = None
         self._lock = -1
@@ -86,6 +87,7 @@ class TreeStore:
         except BlockingIOError as problem:
             self.close()
             raise StreamError(f"another transfer to {self.dest} is under way; wait for its end") from problem
+        parts.sweep_scratch(self._work)
         self._recover()
 
     def close(self) -> None:
@@ -120,26 +122,28 @@ class TreeStore:
         if self.is_finished():
             self._tidy()
             return False
-        fresh = os.path.join(self._work, "tree")
-        shutil.rmtree(fresh, ignore_errors=True)
-        self._build(fresh)
+        self._build(self._fresh)
         atomic_file.sync_directory(self._objects)
-        _replace(fresh, self.dest)
+        _replace(self._fresh, self.dest)
         atomic_file.sync_directory(os.path.dirname(self.dest))
-        shutil.rmtree(fresh, ignore_errors=True)
         self._tidy()
         self._write_known({entry.name: entry.sha256 for entry in self._manifest.entries})
         return True
 
     def _recover(self) -> None:
-        """Put the old directory back where an earlier transfer was killed between its two renames."""
-        aside = os.path.join(self._work, "tree.old")
+        """Put the old directory back where an earlier transfer was killed between its two renames.
+
+        What that one had built is removed before anything is looked at: it shares files, whose change time that alters.
+        """
+        aside = self._fresh + ".old"
         if os.path.isdir(aside) and not os.path.lexists(self.dest):
             atomic_file.rename(aside, self.dest)
+        for path in (self._fresh, aside):
+            shutil.rmtree(path, ignore_errors=True)
 
     def _tidy(self) -> None:
-        """Everything that arrived is in place: what was needed on the way is not any more."""
-        for path in (self._objects, self.parts):
+        """Everything that arrived is in place: what was needed on the way, or stood there before, is not any more."""
+        for path in (self._objects, self.parts, self._fresh, self._fresh + ".old"):
             shutil.rmtree(path, ignore_errors=True)
 
     def _arrived(self, entry: Entry) -> bool:
