@@ -43,9 +43,10 @@ check-all: setup  ## make test with the tests marked long, at most 80 minutes
 $(STAGES): setup
 	@.venv/bin/python tests/stages $@
 
-bench: setup  ## measure publishing, and the stream beside rsync, scp and others in a lab of its own: about an hour, needs root and 12 GB of memory
+bench: setup  ## measure publishing, the stream beside rsync, scp and others, and the inventory: an hour and a half, needs root and 12 GB of memory
 	@.venv/bin/python tests/benchmarks/publish.py
 	@.venv/bin/python tests/benchmarks/stream
+	@.venv/bin/python tests/benchmarks/inventory
 
 docs: setup  ## the documentation site, in dist/docs/html
 	@.venv/bin/python docs/site/make_site.py

@@ -293,7 +293,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
 
     def _from_api(self, checked: settings.Settings, scope: builders.Scope) -> builders.Reading:
         workers = self.get_option("workers")
-        transport = SdkTransport(checked, sdk.load_whole(), connections=workers)
+        transport = SdkTransport(checked, sdk.load_lean(), connections=workers)
         projects = [settings.with_project(checked, project) for project in scope.projects] or [checked]
         return builders.take([Client(project, transport) for project in projects], scope, workers)
 

@@ -79,7 +79,7 @@ def _machine(client: Client, device: Device, made: Mapping[str, str]) -> Machine
 
 def _requests_by_device(client: Client) -> dict[str, str]:
     try:
-        requests = spot_requests.read_requests(client)
+        requests = spot_requests.read_requests(client, include=None)
     except ApiError as error:
         if error.status in NO_SPOT_MARKET:
             return {}

@@ -7,9 +7,9 @@
 The SDK's per-call classes are left aside. Their models lose fields (a bid's ipxe_script_url), and refuse whole answers for one
 unknown value, even after the thing that was asked for has been bought; and importing them is most of the SDK's start.
 
-`import equinix_metal` loads every model: 2 s of CPU, more than a module's whole work. So a module's own process loads just the
-client, behind packages whose __init__ has not run, and forgets those packages afterwards, so that whoever imports the SDK later
-gets it whole. A process that is shared with other plugins imports it whole in the first place.
+`import equinix_metal` loads every model: 2 s of CPU, more than a module's whole work, or than listing 2,000 machines. So just the
+client is loaded, behind packages whose __init__ has not run, and those packages are forgotten afterwards: whoever imports the SDK
+later in the same process, as another inventory plugin may, gets it whole, and anew. Where it is loaded already, it is used as it is.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Sdk:
 
 
 def load_whole() -> Sdk:
-    """Import the SDK as its authors meant it: for processes that others share."""
+    """Import the SDK as its authors meant it."""
     try:
         importlib.import_module(PACKAGE)
         return _load_parts()
@@ -48,7 +48,7 @@ def load_whole() -> Sdk:
 
 
 def load_lean() -> Sdk:
-    """Import the client alone: for a module's own process."""
+    """Import the client alone. Inventory plugins are run one after another, so nobody else imports it meanwhile."""
     if PACKAGE in sys.modules:
         return load_whole()
     specification = importlib.util.find_spec(PACKAGE)

@@ -19,10 +19,13 @@ KEY = "spot_market_requests"
 Request = dict[str, Any]
 
 
-def read_requests(client: Client) -> list[Request]:
-    """Every live request of the project, oldest first, with its devices' ids, and their tags where the API gives them."""
+def read_requests(client: Client, include: str | None = INCLUDE) -> list[Request]:
+    """Every live request of the project, oldest first, with its devices' ids, and their tags where the API gives them.
+
+    What is not included comes as links, which hold the ids: a thousandth of the answer.
+    """
     path = f"/projects/{client.settings.project_id}/spot-market-requests"
-    raw = client.get(path, {"include": INCLUDE}).get(KEY)
+    raw = client.get(path, {"include": include}).get(KEY)
     items = values.only_objects(raw)
     if items is None:
         raise BadAnswer(f"{client.url(path)} answered without a list of objects named '{KEY}'.", 200, client.url(path))

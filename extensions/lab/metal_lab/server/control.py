@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+from collections import Counter
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -82,7 +83,9 @@ class MachineEvent(_Body):
 async def health(request: Request) -> Response:
     cloud = lab_of(request).cloud
     counts = {"devices": len(cloud.store.devices), "spot_market_requests": len(cloud.store.spot_requests)}
-    return answer({"status": "ok", "backend": cloud.settings.backend, "now": cloud.clock.now(), **counts})
+    states = Counter(device.state for device in cloud.store.devices.values())
+    told = {"status": "ok", "backend": cloud.settings.backend, "now": cloud.clock.now(), "states": states}
+    return answer(told | counts)
 
 
 # -- faults ------------------------------------------------------------------------------------------
@@ -113,12 +116,13 @@ async def remove_fault(request: Request, number: int) -> Response:
 @router.get("/calls")
 async def list_calls(request: Request) -> Response:
     """The last calls of the API and the metadata service, oldest first; never a header or a body."""
-    return answer({"calls": list(lab_of(request).faults.calls)})
+    faults = lab_of(request).faults
+    return answer({"counted": faults.counted, "calls": list(faults.calls)})
 
 
 @router.delete("/calls")
 async def clear_calls(request: Request) -> Response:
-    lab_of(request).faults.calls.clear()
+    lab_of(request).faults.forget_calls()
     return Response(status_code=204)
 
 

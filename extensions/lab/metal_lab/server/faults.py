@@ -43,7 +43,16 @@ class Faults:
     def __init__(self, remembered_calls: int = 2000) -> None:
         self.rules: list[Fault] = []
         self.calls: deque[dict[str, Any]] = deque(maxlen=remembered_calls)
+        self.counted = 0
         self._numbers = itertools.count(1)
+
+    def record(self, call: dict[str, Any]) -> None:
+        self.calls.append(call)
+        self.counted += 1
+
+    def forget_calls(self) -> None:
+        self.calls.clear()
+        self.counted = 0
 
     def add(self, fault: Fault) -> Fault:
         fault.id = next(self._numbers)

@@ -41,12 +41,12 @@ class LabMiddleware:
             send = _with_headers(send, headers)
             await self._limits.wait()
             if not allowed:
-                self._faults.calls.append({"method": method, "path": path, "status": 429, "fault": None})
+                self._faults.record({"method": method, "path": path, "status": 429, "fault": None})
                 await _refuse(send)
                 return
         fault = self._faults.take(method, path)
         call: dict[str, Any] = {"method": method, "path": path, "status": None, "fault": fault.kind if fault else None}
-        self._faults.calls.append(call)
+        self._faults.record(call)
         await slow_down(fault)
         if fault is None or fault.kind == "slow":
             await self._app(scope, receive, self._committing(send, call))
