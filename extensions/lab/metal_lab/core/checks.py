@@ -114,7 +114,8 @@ class Fields:
 
     def texts(self, name: str) -> list[str]:
         value = self.values.get(name)
-        if value is None:
+        # An empty object too: packet-python sends one where no tags are given.
+        if value is None or value == {}:
             return []
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             self.complain(name, "must be a list of strings")

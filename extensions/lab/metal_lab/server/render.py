@@ -71,6 +71,7 @@ class Renderer:
             "network_status": {},
             "tags": [],
             "type": "default",
+            "backend_transfer_enabled": False,
             "bgp_config": None,
             "organization": {"href": f"{HREF}/organizations/{self._organization_id}"},
             "payment_method": None,
