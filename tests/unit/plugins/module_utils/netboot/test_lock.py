@@ -174,3 +174,20 @@ def test_a_writer_that_died_while_it_broke_a_lock_stops_nobody_here(
 def test_nothing_is_left_of_a_lock_that_was_given_up(tmp_path: Path) -> None:
     take(tmp_path)
     assert os.listdir(tmp_path / ".state") == ["lock"]
+
+
+def test_a_claim_that_came_meanwhile_is_not_taken_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stale claim went, and another machine's came, between seeing it and getting the right to take it away."""
+    lock_id = left_behind(tmp_path, monkeypatch)
+    right, real = lock_module.removal_path(str(tmp_path), lock_id), os.link
+    new = {"lock_id": "0123abcd", "boot_id": "elsewhere"}
+
+    def late(source: str, place: str) -> None:
+        if place == right:
+            Path(lock_module.owner_path(str(tmp_path))).write_text(json.dumps(new))
+        real(source, place)
+
+    monkeypatch.setattr(os, "link", late)
+    with pytest.raises(NetbootError, match="locked from another machine.* lock 0123abcd of"):
+        take(tmp_path, break_id=lock_id)
+    assert read_owner(str(tmp_path)) == new
