@@ -6,10 +6,13 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import tempfile
 from pathlib import Path
 
+import nix_root
 import tree
 from commands import CACHE, TOOLS, environment
 from follow import follow
@@ -39,7 +42,7 @@ def sanity() -> Outcome:
 
 def integration() -> Outcome:
     """Every target under tests/integration/targets, each run as a playbook on the localhost."""
-    code, output = _ansible_test("integration", "--local", "--continue-on-error")
+    code, output = _ansible_test("integration", "--local", "--continue-on-error", before=_nix())
     return count(Outcome("integration"), code, output, INTEGRATION_STARTED)
 
 
@@ -54,7 +57,13 @@ def count(outcome: Outcome, code: int, output: str, started: str) -> Outcome:
     return outcome
 
 
-def _ansible_test(command: str, *options: str) -> tuple[int, str]:
+def _nix() -> str:
+    """A folder with Nix's programs, where the machine has none; ansible-test hands PATH on, and no variable of ours."""
+    root = None if shutil.which("nix-store") else nix_root.provide()
+    return str(nix_root.on_path(root)) if root else ""
+
+
+def _ansible_test(command: str, *options: str, before: str = "") -> tuple[int, str]:
     _provide_get_pip()
     copy = tree.refresh()
     with tempfile.TemporaryDirectory(prefix="nixmetal-tools-") as folder:
@@ -64,7 +73,8 @@ def _ansible_test(command: str, *options: str) -> tuple[int, str]:
         program = [str(tools / "bin" / "python"), str(tools / "bin" / "ansible-test")]
         arguments = [*program, command, "--python", "default", "--color", "no", *options]
         env = environment(home=HOME)
-        return follow(arguments, env | {"PATH": f"{tools}/bin:{env['PATH']}"}, copy)
+        path = os.pathsep.join(filter(None, [f"{tools}/bin", before, env["PATH"]]))
+        return follow(arguments, env | {"PATH": path}, copy)
 
 
 def _provide_get_pip() -> None:

@@ -9,6 +9,7 @@ Nothing is installed and the machine's /nix is not touched.
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -21,6 +22,7 @@ NEWER = "trixie"
 NEWEST = "forky"
 # The release to come is signed for a week at a time; a mirror that stands still keeps an older one, as well signed.
 STANDING = '--aptopt=Acquire::Check-Valid-Until "false"'
+PROGRAMS = ("nix", "nix-store", "nix-instantiate", "nix-copy-closure", "build-remote")
 # What the tests of images want beside Nix.
 PACKAGES = "nix-bin,busybox-static,cpio,squashfs-tools"
 
@@ -48,6 +50,17 @@ def provide(suite: str = OLDEST) -> Path | None:
     begun.rename(root)
     made_of.write_text(PACKAGES, encoding="utf-8")
     return root
+
+
+def on_path(root: Path) -> Path:
+    """A folder with Nix's programs as scripts, for what looks for them on PATH."""
+    folder = root.with_name(f"{root.name}.programs")
+    folder.mkdir(exist_ok=True)
+    for name in PROGRAMS:
+        script = folder / name
+        script.write_text(f'#!/bin/sh\nexec {shlex.join(program(root, name))} "$@"\n', encoding="utf-8")
+        script.chmod(0o755)
+    return folder
 
 
 def program(root: Path, name: str) -> list[str]:
