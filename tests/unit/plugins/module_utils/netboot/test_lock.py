@@ -188,6 +188,6 @@ def test_a_claim_that_came_meanwhile_is_not_taken_away(tmp_path: Path, monkeypat
         real(source, place)
 
     monkeypatch.setattr(os, "link", late)
-    with pytest.raises(NetbootError, match="locked from another machine.* lock 0123abcd of"):
+    with pytest.raises(NetbootError, match=r"locked from another machine.* lock 0123abcd of"):
         take(tmp_path, break_id=lock_id)
     assert read_owner(str(tmp_path)) == new
