@@ -45,14 +45,15 @@ def autoscale_plan(
     now: str | None = None,
 ) -> dict[str, Any]:
     sizes, answers, offers = read_classes(classes), readings.get("channels", {}), readings.get("offers", {})
+    builders = [facts_of(host) for host in hosts]
     taken = Readings(
-        builders=[facts_of(host) for host in hosts],
+        builders=builders,
         queue=readings["queue"],
         queue_reason=readings.get("queue_reason", ""),
         jobs=readings["jobs"],
         requests=readings["requests"],
         offers=offers,
-        prices=known_prices(offers, readings.get("prices", {})),
+        prices=known_prices(builders, offers, readings.get("prices", {})),
         blocked=blocked_offers(sizes, answers),
         state=_state(readings.get("state")),
         now=_moment(now),

@@ -40,9 +40,17 @@ def committed(machines: Sequence[Machine], requests: Sequence[Json]) -> Cost:
     return Cost(usd, tuple(machine.id for machine in single if machine.usd is None))
 
 
-def known_prices(answers: Mapping[str, Json], told: Json) -> dict[str, Any]:
-    """What machines may cost that do not say it themselves: the operator's word, else the dearest price on demand, by plan."""
-    found: dict[str, Any] = {}
+def known_prices(builders: Sequence[Json], answers: Mapping[str, Json], told: Json) -> dict[str, Any]:
+    """What machines may cost that do not say it themselves: the operator's word, else the dearest price on demand, by plan.
+
+    Machines of a provider that sells nothing are there anyway, and cost nothing more.
+    """
+    free = [
+        facts["builder_id"]
+        for facts in builders
+        if answers.get(facts.get("builder_provider", ""), {}).get("kinds") == []
+    ]
+    found: dict[str, Any] = dict.fromkeys(free, 0)
     for entry in (entry for answer in answers.values() for entry in answer["offers"]):
         price = entry["on_demand_price_usd_per_hour"]
         if price is not None:
