@@ -23,13 +23,14 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.timestamps impor
 
 from .errors import NetbootError
 from .names import DIGEST
-from .x509 import OCTET_STRING, SEQUENCE, Certificate, elements, parse_certificate, read_certificates
+from .x509 import OCTET_STRING, SEQUENCE, Certificate, elements, parse_certificate, read_certificates, rsa_numbers
 
 SET, EXPLICIT_0, IMPLICIT_0 = 0x31, 0xA0, 0xA0
 VERSION_1 = bytes.fromhex("020101")
 SIGNED_DATA = bytes.fromhex("06092a864886f70d010702")
 DATA = bytes.fromhex("06092a864886f70d010701")
 SHA256 = bytes.fromhex("300b0609608648016503040201")
+DIGEST_INFO = bytes.fromhex("3031300d060960864801650304020105000420")
 RSA_ENCRYPTION = bytes.fromhex("300d06092a864886f70d0101010500")
 # What OpenSSL is told about the digest that it signs.
 FORM = ("-pkeyopt", "digest:sha256", "-pkeyopt", "rsa_padding_mode:pkcs1")
@@ -72,11 +73,47 @@ def message(chain: list[Certificate], signature: bytes) -> bytes:
 
 def signed_until(encoded: bytes, origin: str) -> float:
     """When the first certificate in a signature expires. From then on no iPXE accepts it."""
+    return min(certificate.not_after for certificate in _parse(encoded, origin).certificates)
+
+
+def check_message(encoded: bytes, digest: str, origin: str) -> None:
+    """Refuse a signature that is not one of this digest. Whether its signer is trusted is for iPXE to say."""
+    parsed = _parse(encoded, origin)
+    own = next((one for one in parsed.certificates if one.issuer + one.serial == parsed.signer), None)
+    if own is None or own.key_type != "RSA":
+        raise NetbootError(f"{origin} holds no certificate with an RSA key of its signer.")
+    if not _is_signed_by(own, parsed.signature, DIGEST_INFO + bytes.fromhex(digest)):
+        raise NetbootError(f"{origin} is not a signature of what it lies beside, by {own.name}.")
+
+
+def _is_signed_by(own: Certificate, signature: bytes, info: bytes) -> bool:
+    """RFC 8017, section 8.2.2: the padded digest is what comes out."""
+    try:
+        modulus, exponent = rsa_numbers(own)
+        length = (modulus.bit_length() + 7) // 8
+        found = pow(int.from_bytes(signature, "big"), exponent, modulus).to_bytes(length, "big")
+    except (ValueError, IndexError, StopIteration):  # a key that is none
+        return False
+    return found == b"\0\1" + b"\xff" * (length - len(info) - 3) + b"\0" + info
+
+
+class Parsed(NamedTuple):
+    """What a message holds: its signer by encoded issuer and serial number."""
+
+    certificates: list[Certificate]
+    signer: bytes
+    signature: bytes
+
+
+def _parse(encoded: bytes, origin: str) -> Parsed:
     try:
         (_kind, content) = elements(next(elements(encoded)).content)
-        signed = elements(next(elements(content.content)).content)
+        signed = list(elements(next(elements(content.content)).content))
         certificates = next(part for part in signed if part.tag == IMPLICIT_0)
-        return min(parse_certificate(one.encoded).not_after for one in elements(certificates.content))
+        (signer_info,) = elements(signed[-1].content)
+        _version, signer, *_algorithms, signature = elements(signer_info.content)
+        own = [parse_certificate(one.encoded) for one in elements(certificates.content)]
+        return Parsed(own, signer.content, signature.content)
     except (ValueError, IndexError, StopIteration) as error:
         raise NetbootError(f"{origin} is no signature that can be read: {error or 'it is cut off'}.") from error
 

@@ -16,7 +16,7 @@ from .history import read_history, release_before
 from .manifest import Manifest, check_manifest, read_manifest
 from .names import RELEASE_ID, check_channel, check_image_id
 from .releases import Release, Settings, load_release, make_release, read_whole
-from .signatures import missing_signatures
+from .signatures import signature_problems
 from .store_errors import explained
 
 PREVIOUS = "previous"
@@ -92,10 +92,10 @@ def older(root: str, channel: str, release_id: str) -> Choice:
 
 def _loaded(root: str, channel: str, release_id: str) -> Release:
     release = load_release(root, channel, release_id)
-    lacking = missing_signatures(root, release)
-    if lacking:
+    problems = signature_problems(root, release)
+    if problems:
         raise NetbootError(
-            f"release_id: the release {release_id} of {channel} is signed and lacks {', '.join(lacking)}, so no machine would boot it. "
+            f"release_id: the release {release_id} of {channel} is signed, and no machine would boot it: {'; '.join(problems)}. "
             "Publish its image again; nothing was changed."
         )
     return release

@@ -12,6 +12,7 @@ import hashlib
 import os
 from collections.abc import Mapping
 
+from .cms import check_message
 from .errors import NetbootError
 from .names import KERNEL_NAME
 from .releases import Release, release_path
@@ -42,14 +43,30 @@ def with_signatures(release: Release, digests: Mapping[str, str], signatures: Ma
             "the key), and give both; nothing was published."
         )
     files = {name + SIGNATURE_ENDING: _decoded(name, text) for name, text in signatures.items()}
+    for name, digest in wanted.items():
+        check_message(files[name + SIGNATURE_ENDING], digest, f"signatures: that of {name}")
     return release._replace(contents={**release.contents, **files})
 
 
-def missing_signatures(root: str, release: Release) -> list[str]:
-    """What a signed release in the store lacks."""
+def signature_problems(root: str, release: Release) -> list[str]:
+    """Which signatures a signed release in the store lacks, or has and cannot use."""
     folder = release_path(root, release.settings.channel, release.release_id)
-    names = [name + SIGNATURE_ENDING for name in to_sign(release)]
-    return [name for name in names if not os.path.isfile(os.path.join(folder, name))]
+    problems = []
+    for name, digest in to_sign(release).items():
+        path = os.path.join(folder, name + SIGNATURE_ENDING)
+        problems += _problem(path, digest)
+    return problems
+
+
+def _problem(path: str, digest: str) -> list[str]:
+    try:
+        with open(path, "rb") as stream:
+            check_message(stream.read(), digest, path)
+    except FileNotFoundError:
+        return [f"{path} is missing"]
+    except NetbootError as error:
+        return [str(error)]
+    return []
 
 
 def _decoded(name: str, text: str) -> bytes:

@@ -18,7 +18,7 @@ from .errors import NetbootError
 from .inspect import channel_names
 from .names import DIGEST
 from .releases import load_release, release_channels, release_ids
-from .signatures import missing_signatures
+from .signatures import signature_problems
 
 CHUNK = 1 << 20
 
@@ -62,8 +62,12 @@ def _check_release(root: str, channel: str, release_id: str, named: dict[str, tu
         return [str(error)]
     for file in release.manifest.files:
         named[file.sha256] = (file.size, f"{file.name} of release {release_id} of {channel}")
-    lacking = missing_signatures(root, release)
-    return [f"the signed release {release_id} of {channel} lacks {', '.join(lacking)}"] if lacking else []
+    problems = signature_problems(root, release)
+    return (
+        [f"the release {release_id} of {channel} is signed, and iPXE would refuse it: {'; '.join(problems)}"]
+        if problems
+        else []
+    )
 
 
 def _check_link(root: str, channel: str) -> list[str]:

@@ -32,7 +32,7 @@ CODE_SIGNING = bytes.fromhex("2b06010505070303")
 
 
 class Certificate(NamedTuple):
-    """What a certificate says of itself. Subject and issuer are the encoded names, serial the encoded number."""
+    """What a certificate says of itself. Subject and issuer are the encoded names, serial and public key encoded too."""
 
     der: bytes
     serial: bytes
@@ -41,15 +41,13 @@ class Certificate(NamedTuple):
     not_before: float
     not_after: float
     key_type: str
+    public_key: bytes
     names: tuple[str, ...]
     is_authority: bool
     may_sign: bool
     may_sign_code: bool
-
-    @property
-    def name(self) -> str:
-        """Its common name, or else all of its subject in hexadecimal digits."""
-        return _common_name(self.subject) or self.subject.hex()
+    # The common name, or else all of the subject in hexadecimal digits.
+    name: str
 
 
 class Element(NamedTuple):
@@ -92,11 +90,19 @@ def parse_certificate(der: bytes) -> Certificate:
         not_before,
         not_after,
         _key_type(key),
+        list(elements(key.content))[1].content[1:],
         tuple(_alternative_names(extensions.get(ALTERNATIVE_NAMES, b"\x30\x00"))),
         _is_authority(extensions.get(BASIC_CONSTRAINTS, b"\x30\x00")),
         _may_sign(extensions.get(KEY_USAGE, b"\x03\x01\x00")),
         CODE_SIGNING in [usage.content for usage in _inside(extensions.get(EXTENDED_USAGE, b"\x30\x00"))],
+        _common_name(subject.encoded) or subject.encoded.hex(),
     )
+
+
+def rsa_numbers(certificate: Certificate) -> tuple[int, int]:
+    """Modulus and exponent of an RSA key."""
+    modulus, exponent = _inside(certificate.public_key)
+    return int.from_bytes(modulus.content, "big"), int.from_bytes(exponent.content, "big")
 
 
 def elements(data: bytes) -> Iterator[Element]:

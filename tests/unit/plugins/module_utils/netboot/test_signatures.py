@@ -7,7 +7,9 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
+import random
 import re
 import shutil
 import subprocess
@@ -17,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from authority import Issued, issue
 
-from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.cms import Signer, sign_digests
+from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.cms import Signer, check_message, sign_digests
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.errors import NetbootError
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.publish import image_of, older, staged_manifest
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.releases import Settings
@@ -173,10 +175,32 @@ def test_an_older_signed_release_needs_no_key_and_keeps_its_signatures(store: St
     root = str(store.root)
     assert switch(Writer(root, False, 1), "lab", older(root, "lab", "previous")).release.release_id == first
     (store.root / "releases" / "lab" / first / "kernel.sig").unlink()
-    assert "lacks kernel.sig" in verify(root).problems[0]
+    assert re.search(r"is signed, and iPXE would refuse it: .*kernel\.sig is missing$", verify(root).problems[0])
     published(store, "two", own)
-    with pytest.raises(NetbootError, match=r"is signed and lacks kernel\.sig, so no machine would boot it"):
+    with pytest.raises(NetbootError, match=r"is signed, and no machine would boot it: .*kernel\.sig is missing"):
         switch(Writer(root, False, 1), "lab", older(root, "lab", first))
+
+
+def test_a_signature_that_is_of_something_else_is_not_published_and_found(store: Store, tmp_path: Path) -> None:
+    own = signer(tmp_path / "key")
+    done = published(store, "one", own)
+    folder = store.root / "releases" / "lab" / done.release.release_id
+    other = base64.b64decode(sign_digests(own, {"kernel": "0" * 64})["kernel"])
+    flipped = bytearray(other)
+    flipped[-1] ^= 1
+    root = str(store.root)
+    for damage, words in (
+        (other, "is not a signature of what it lies beside, by netboot code"),
+        (bytes(flipped), "is not a"),
+        (other[:-9], "can be read"),
+    ):
+        (folder / "kernel.sig").write_bytes(damage)
+        (problem,) = verify(root).problems
+        assert words in problem
+        texts = {**sign_digests(own, done.to_sign), "kernel": base64.b64encode(damage).decode()}
+        writer = Writer(root, False, 1, signed=done.to_sign, signatures=texts)
+        with pytest.raises(NetbootError, match=f"signatures: that of kernel .*{words}"):
+            switch(writer, "lab", image_of(staged_manifest(root, "one"), SIGNED))
 
 
 def test_a_new_certificate_replaces_the_signatures(store: Store, tmp_path: Path) -> None:
@@ -201,3 +225,22 @@ def test_metrics_tell_when_the_signatures_expire(store: Store, tmp_path: Path) -
     for damage in (b"", b"0", b"\x30\x82\xff\xff", whole[:99]):
         (store.root / "lab" / "kernel.sig").write_bytes(damage)
         assert f"{name} 0\n" in write_status(wanted, dry_run=False).metrics
+
+
+def test_whatever_stands_in_a_signature_is_told_and_nothing_else_breaks(tmp_path: Path) -> None:
+    dice = random.Random(5)
+    whole = base64.b64decode(sign_digests(signer(tmp_path), {"kernel": "1" * 64})["kernel"])
+    check_message(whole, "1" * 64, "it")
+    refused = 0
+    for _number in range(600):
+        damaged = bytearray(whole)
+        for _times in range(dice.randrange(1, 4)):
+            damaged[dice.randrange(len(damaged))] = dice.randrange(256)
+        if damaged == whole:
+            continue
+        # A change in what is not needed for it, such as a certificate's own signature, is for iPXE to refuse.
+        with contextlib.suppress(NetbootError):
+            check_message(bytes(damaged), "1" * 64, "it")
+            refused -= 1
+        refused += 1
+    assert refused > 150
