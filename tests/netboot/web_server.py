@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -109,7 +108,3 @@ class WebServer:
     def requests(self) -> str:
         """The access log."""
         return (self.directory / "access.log").read_text()
-
-
-def reset(directory: Path) -> None:
-    shutil.rmtree(directory, ignore_errors=True)
