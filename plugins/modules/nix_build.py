@@ -15,7 +15,10 @@ description:
   - Evaluates an expression to one derivation and builds its outputs, by the Nix that is installed on the host.
   - With O(evaluate_only) it stops after the evaluation. M(nixmetal.builders.nix_copy) then brings the derivation to another
     host, where O(derivation) builds it.
-  - Works with Nix 2.8 (Debian 12) and later, by C(nix-instantiate) and C(nix-store), and by C(nix) for O(flake) alone.
+  - Works with Nix 2.8 (Debian 12) and later, by C(nix-instantiate) and C(nix-store), and by C(nix) for O(flake) alone. It was tried
+    with 2.8, 2.26 and 2.34.
+  - The store may be the user's own or a daemon's, which Nix finds by itself, or by C(NIX_REMOTE) in the task's environment. Where the
+    daemon does not trust the user, it takes its own settings in place of some that the task gives, such as C(sandbox).
 requirements:
   - Nix on the host (role P(nixmetal.builders.nix_host#role)).
 attributes:
@@ -74,6 +77,8 @@ options:
   search_path:
     description:
       - Names for lookup paths and where they lead, such as C(nixpkgs) for C(<nixpkgs>).
+      - That is a directory on the host, or the address of an archive that Nix fetches. One of a single commit pins it, such as
+        C(https://github.com/NixOS/nixpkgs/archive/COMMIT.tar.gz).
     type: dict
     default: {}
   evaluate_only:

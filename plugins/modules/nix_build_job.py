@@ -103,7 +103,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.nix.arguments import BUILD, EXCLUSIVE, SOURCES
-from ansible_collections.nixmetal.builders.plugins.module_utils.nix.build_job import step
+from ansible_collections.nixmetal.builders.plugins.module_utils.nix.build_job import BASE, step
 from ansible_collections.nixmetal.builders.plugins.module_utils.nix.errors import NixError
 
 ARGUMENTS = {
@@ -135,6 +135,8 @@ def main() -> None:
         answer = step({**module.params, "build": checked(module)})
     except NixError as error:
         module.fail_json(msg=str(error), **error.details)
+    except OSError as error:
+        module.fail_json(msg=f"{BASE}, where what is known of a build is kept, cannot be written or read: {error}")
     module.exit_json(**answer)
 
 

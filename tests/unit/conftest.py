@@ -20,7 +20,7 @@ import pytest
 if TYPE_CHECKING:
     from ansible_collections.nixmetal.builders.plugins.module_utils.nix.command import Nix
 
-PROGRAMS = ("nix", "nix-store", "nix-instantiate", "nix-copy-closure", "build-remote")
+PROGRAMS = ("nix", "nix-store", "nix-instantiate", "nix-copy-closure", "nix-daemon", "build-remote")
 TOOLS = ("cpio", "mksquashfs", "unsquashfs")
 SETTINGS = {"sandbox": False, "build-users-group": "", "substituters": [], "max-jobs": 2}
 

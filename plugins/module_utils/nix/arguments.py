@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from .evaluation import Source
@@ -75,7 +76,7 @@ def request(params: dict[str, Any]) -> Request:
 def target(params: dict[str, Any]) -> Target:
     """The store in which it would be built."""
     if not params["build_host"]:
-        return Target(params["store"] or "auto")
+        return Target(params["store"] or os.environ.get("NIX_REMOTE") or "auto")
     host = peer(params["build_host"], params)
     return Target(host.store, host.environment())
 

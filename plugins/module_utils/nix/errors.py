@@ -54,6 +54,10 @@ _NOBODY_BUILDS = (
     "Neither this host nor a builder may build it: check 'max_jobs', 'builders' and the system and features that the "
     "derivation wants."
 )
+_NO_DAEMON = (
+    "The Nix of {host} asks a daemon, because NIX_REMOTE says so or for want of rights of its own, and none answers: start "
+    "nix-daemon there."
+)
 REMEDIES = {
     NO_SPACE: "There is no space left on {host}: remove old results (nix-collect-garbage) or enlarge the file system of /nix.",
     NOWHERE: "None of the binary caches of {host} has it: check 'substituters', and the keys that {host} trusts "
@@ -79,5 +83,7 @@ REMEDIES = {
     "or sets build-users-group to nothing.",
     "option 'allow-import-from-derivation' is disabled": "The expression imports what would have to be built first, and "
     "check mode builds nothing: only a real run can evaluate it.",
+    "cannot connect to socket": _NO_DAEMON,
+    "cannot connect to daemon": _NO_DAEMON,
     "experimental Nix feature 'flakes' is disabled": "Nix on {host} does not know flakes; use 'file' instead.",
 }

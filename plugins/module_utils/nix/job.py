@@ -15,6 +15,7 @@ RUN/began        it was begun
 RUN/progress     how far it is, replaced once a second
 RUN/left         how an earlier run of the same build ended that nobody saw end
 RUN/ending       it was told to end: nobody may follow it any more
+RUN/room         keeps room on the disk for the outcome
 RUN/outcome      how it ended, or which run it follows
 RUN/seen         somebody saw how it ended
 """
@@ -41,6 +42,7 @@ Answer = dict[str, Any]
 LEASE_SECONDS = 300.0
 OLD_SECONDS = 86400.0
 LOOK_SECONDS = 0.1
+ROOM = 1 << 18
 ASKED = "asked."
 FOLLOWS = "follows"
 GONE = (
@@ -74,6 +76,7 @@ class Job:
             self._ask(self.run)
             if os.path.exists(self._path("began")):
                 return
+            self._reserve()
             self._write("began", {})
             with self._locked("lock", wait=False):
                 # The lock passes on to the new process: it is free when that one ends, however it ends.
@@ -122,8 +125,9 @@ class Job:
         known: set[tuple[str, int]] = set()
         since, why = time.monotonic(), ""
         while not ended.wait(1.0):
-            try:
+            with contextlib.suppress(OSError):  # a full disk is no reason to go on for ever
                 self._write("progress", progress())
+            try:
                 with self._gate():
                     asked = self._asked()
                     # The time that passed since a file changed, whatever the clock says meanwhile.
@@ -139,7 +143,8 @@ class Job:
         """Why to end it, if it is to end."""
         if wanted and silence <= self._lease:
             return ""
-        self._write("ending", {})
+        with contextlib.suppress(OSError):
+            self._write("ending", {})
         return LEFT_ALONE.format(seconds=self._lease) if wanted else STOPPED
 
     def _watch(self, asking: str | None, deadline: float) -> Answer:
@@ -170,7 +175,14 @@ class Job:
         finally:
             if sys.exc_info()[0] is not None:
                 outcome["exception"] = traceback.format_exc()
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._path("room"))
             self._write("outcome", outcome)
+
+    def _reserve(self) -> None:
+        """Keep room for the outcome: what a build mostly fails of is a full disk."""
+        with open(self._path("room"), "wb") as stream:
+            stream.write(b"\0" * ROOM)
 
     def _unseen(self) -> str:
         """What this run came to if nobody saw it."""

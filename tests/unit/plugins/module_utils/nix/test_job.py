@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -213,6 +214,25 @@ def test_what_is_known_is_the_user_s_own_and_swept_a_day_later(tmp_path: Path) -
 def test_a_run_that_nobody_knows_is_told_as_gone(tmp_path: Path) -> None:
     assert "gone without a word" in job(tmp_path).wait(0)["outcome"]["msg"]
     assert "gone without a word" in job(tmp_path).stop(0)["outcome"]["msg"]
+
+
+def test_a_full_disk_keeps_the_outcome_from_nobody(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a small file system")
+    small = tmp_path / "small"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(small)], check=True)
+
+    def fills(_job: Job) -> Answer:
+        subprocess.run(["dd", "if=/dev/zero", f"of={small}/filled", "bs=4k"], check=False, stderr=subprocess.DEVNULL)
+        raise NixError("No space left on device", log=["x" * 1000] * 40)
+
+    try:
+        job(small).start(fills)
+        outcome = job(small).wait(FOR_LONG)["outcome"]
+        assert (outcome["msg"], len(outcome["log"])) == ("No space left on device", 40)
+    finally:
+        subprocess.run(["umount", "--lazy", str(small)], check=True)
 
 
 @pytest.mark.parametrize("ask", [lambda nix: nix.run("nix-store"), lambda nix: nix.follow("nix-store", listen=print)])
