@@ -9,13 +9,14 @@
   busybox,
   # A directory of NAME_VERSION_ARCHITECTURE.deb.
   packages,
-  # A file with names that must be among them, one a line; # begins a comment.
+  # Files with names that must be among them, one a line; # begins a comment.
   wanted,
 }:
 let
   inherit (builtins)
     any
     attrNames
+    concatMap
     concatStringsSep
     elemAt
     filter
@@ -39,7 +40,9 @@ let
       filter (file: match ".*\\.deb" file != null) (attrNames (readDir packages))
     else
       throw "There is no directory ${toString packages} on the machine that evaluates: download the packages into it first.";
-  names = filter (line: isString line && match "[a-z0-9].*" line != null) (split "\n" (readFile wanted));
+  names = filter (line: isString line && match "[a-z0-9].*" line != null) (
+    concatMap (file: split "\n" (readFile file)) wanted
+  );
   missing = filter (name: !any (file: nameOf file == name) found) names;
   doubled = filter (file: length (filter (other: nameOf other == nameOf file) found) > 1) found;
   files =

@@ -17,6 +17,11 @@
   factsKeys ? [ ],
   # Who loads the segments: "stage-1" fetches and verifies them itself, "ipxe" loads them with the initrds.
   loader ? "stage-1",
+  # Rules of ../lib/choose-disks.sh. With any, a machine ERASES the disks that fit and makes encrypted swap of them, for /nix to spill to; a
+  # machine without such a disk lists its hardware on the console and starts over. It takes the packages of disks.txt too.
+  disks ? [ ],
+  # The acknowledgement that every machine that boots this image does so.
+  eraseDisks ? false,
   # Of zstd, 1 to 22. 3 is quick to build and, under software emulation, quick to boot.
   compressionLevel ? 3,
   # Debian's busybox-static on the machine that evaluates: it unpacks the first package.
@@ -54,11 +59,20 @@ let
     filter = path: _: baseNameOf path == "busybox";
   };
   chosen = import ./packages.nix;
+  hasDisks =
+    if disks != [ ] && !eraseDisks then
+      throw ''
+        disks is ${toString disks}: every machine that boots this image ERASES such disks, without asking. If that is meant, set eraseDisks
+        to true; else leave disks empty.
+      ''
+    else
+      disks != [ ];
+  groups = if hasDisks then chosen.groups // chosen.disks.groups else chosen.groups;
   debian = import ./debian.nix {
     inherit system;
     packages = /. + packages;
     busybox = static;
-    wanted = ./packages.txt;
+    wanted = [ ./packages.txt ] ++ (if hasDisks then [ ./disks.txt ] else [ ]);
   };
   inherit (debian) files matches unpack;
 
@@ -72,7 +86,7 @@ let
       inherit name debs;
       script = ./layer.sh;
     };
-  grouped = concatLists (attrValues chosen.groups);
+  grouped = concatLists (attrValues groups);
   layers = {
     "10-libraries" = layer "libraries" (filter (file: !matches (grouped ++ chosen.omitted) file) files);
     "90-settings" = unpack {
@@ -83,17 +97,23 @@ let
       phoneHome = ../lib/phone-home.sh;
       factsCommand = ../lib/facts.sh;
       buildCommand = ../lib/build-command.sh;
+      disks = toString disks;
+      diskScripts = [
+        ../lib/choose-disks.sh
+        ../lib/wipe-disks.sh
+        ../lib/encrypted-swap.sh
+      ];
       adminKeys = concatStringsSep "\n" adminKeys;
       buildKeys = limited "build-command" authorizedKeys + limited "facts" factsKeys;
     };
   }
-  // builtins.mapAttrs (group: patterns: layer group (filter (matches patterns) files)) chosen.groups;
+  // builtins.mapAttrs (group: patterns: layer group (filter (matches patterns) files)) groups;
 
   kernel = unpack {
     name = "kernel";
-    debs = filter (matches [ chosen.kernel ]) files;
+    debs = filter (matches [ (if hasDisks then chosen.disks.kernel else chosen.kernel) ]) files;
     script = ./kernel.sh;
-    modules = chosen.kernelModules;
+    modules = chosen.kernelModules ++ (if hasDisks then chosen.disks.kernelModules else [ ]);
     init = ./stage-1.sh;
     fetch = ../lib/fetch-segments.sh;
     udhcpc = ./rootfs/etc/nixmetal/udhcpc;

@@ -9,14 +9,29 @@ set -- "$unpacked"/boot/vmlinuz-*
 mkdir -p "$out/initrd/modules" "$out/initrd/bin"
 cp "$1" "$out/vmlinuz"
 
-number=10
-for module in $modules; do
-  file=$(find "$unpacked/usr/lib/modules" -name "$module.ko*")
+# file_of MODULE: its name may be written with either dash.
+file_of() {
+  find "$unpacked/usr/lib/modules" -name "$(echo "$1" | sed 's/[-_]/[-_]/g').ko*"
+}
+
+# dependencies_of FILE: as the module itself names them
+dependencies_of() {
+  case $1 in *.xz) xzcat "$1" ;; *) cat "$1" ;; esac | tr '\0' '\n' | sed -n 's/^depends=//p' | tr , ' '
+}
+
+# add MODULE: after what it depends on. In a shell of its own, because it calls itself and has variables.
+add() (
+  file=$(file_of "$1")
   # Built into the kernel, or named otherwise by another version: stage 1 needs what is there.
-  [ -n "$file" ] || { echo "no module $module in this kernel" >&2; continue; }
-  cp "$file" "$out/initrd/modules/$number-${file##*/}"
-  number=$((number + 1))
-done
+  [ -n "$file" ] || { echo "no module $1 in this kernel" >&2; return; }
+  for dependency in $(dependencies_of "$file"); do add "$dependency"; done
+  set -- "$out"/initrd/modules/*-"${file##*/}"
+  [ ! -e "$1" ] || return 0
+  number=$(find "$out/initrd/modules" -type f | wc -l)
+  cp "$file" "$out/initrd/modules/$((number + 10))-${file##*/}"
+)
+
+for module in $modules; do add "$module"; done
 
 cp "$busybox" "$out/initrd/bin/busybox"
 ln -s busybox "$out/initrd/bin/sh"

@@ -5,7 +5,7 @@
 # The groups that the image's Debian packages are cut into, by regular expressions over package names. What is in no group and
 # not omitted is in "10-libraries". A group is one segment: what changes together, or seldom, stands together.
 {
-  # Loaded in this order by stage 1: virtio by PCI, network, then what mounts the segments.
+  # Loaded in this order by stage 1, each after what it depends on: virtio by PCI, network, then what mounts the segments.
   kernelModules = [
     "virtio_ring"
     "virtio"
@@ -22,7 +22,7 @@
     "virtio-rng"
   ];
 
-  kernel = "linux-image-[0-9].*";
+  kernel = "linux-image-[0-9].*-cloud-amd64";
 
   # With what it needs: iPXE loads this one in any case, and stage 1 fetches the others with it.
   fetching = "05-curl";
@@ -36,6 +36,17 @@
     ];
     "20-ssh" = [ "openssh-.*" ];
     "30-nix" = [ "nix-bin" "libboost-.*" "libsodium.*" "libcpuid.*" "libseccomp.*" "libgc1" ];
+  };
+
+  # Beside these, for an image that erases disks. Debian's cloud kernel has no USB, and a disk that is not seen proves nothing.
+  disks = {
+    kernel = "linux-image-[0-9][0-9.+-]*(deb[0-9]+-)?amd64";
+    # xts is made of ecb and aes where the processor has none of its own.
+    kernelModules = [ "virtio_blk" "nvme" "sd_mod" "xhci-pci" "usb-storage" "aes_generic" "ecb" "aesni-intel" "xts" "dm-crypt" ];
+    groups."40-disks" = [
+      "cryptsetup-bin" "dash" "dmsetup" "libcryptsetup.*" "libdevmapper.*" "libargon2.*" "libjson-c.*" "libpopt0" "util-linux" "util-linux-extra"
+      "mount" "libblkid1" "libmount1.*" "libsmartcols1" "libuuid1"
+    ];
   };
 
   # Build tools and their libraries.

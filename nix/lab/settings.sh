@@ -3,12 +3,19 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# Sourced by unpack.sh. Environment: rootfs, phoneHome, factsCommand, buildCommand, adminKeys and buildKeys (lines). Output: the uppermost layer.
+# Sourced by unpack.sh. Environment: rootfs, phoneHome, factsCommand, buildCommand, adminKeys and buildKeys (lines), disks (the allow list;
+# may be empty) and diskScripts. Output: the uppermost layer.
 cp -r "$rootfs" "$out"
 chmod -R u+w "$out"
 cp "$phoneHome" "$out/etc/nixmetal/phone-home"
 cp "$factsCommand" "$out/etc/nixmetal/facts"
 cp "$buildCommand" "$out/etc/nixmetal/build-command"
+if [ -n "$disks" ]; then
+  mkdir "$out/etc/nixmetal/disks"
+  # Store names begin with a hash.
+  for file in $diskScripts; do cp "$file" "$out/etc/nixmetal/disks/${file##*/????????????????????????????????-}"; done
+  printf '%s\n' "$disks" >"$out/etc/nixmetal/disks/allowed"
+fi
 chmod 755 "$out"/etc/nixmetal/*
 mkdir "$out/etc/nixmetal/authorized_keys"
 printf '%s\n' "$adminKeys" >"$out/etc/nixmetal/authorized_keys/root"

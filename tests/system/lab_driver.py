@@ -189,10 +189,13 @@ class Lab:
         data = None if body is None else json.dumps(body).encode()
         return self._ask(f"http://{self.address(2)}:8080/lab{path}", method, headers, data)
 
-    def api(self, path: str) -> Any:
+    def api(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        """Of the project: a GET, or a POST of a body."""
         project = "7d1b3f0e-52c4-4c8e-9a5e-0c1d2e3f4a5b"
         url = f"http://{self.address(2)}:8080/metal/v1/projects/{project}{path}"
-        return self._ask(url, "GET", {"X-Auth-Token": "lab-token"}, None)
+        headers = {"X-Auth-Token": "lab-token", "Content-Type": "application/json"}
+        data = None if body is None else json.dumps(body).encode()
+        return self._ask(url, "GET" if body is None else "POST", headers, data)
 
     def _ask(self, url: str, method: str, headers: dict[str, str], data: bytes | None) -> Any:
         request = urllib.request.Request(url, method=method, headers=headers, data=data)

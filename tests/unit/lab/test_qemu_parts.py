@@ -12,6 +12,7 @@ import pytest
 from metal_lab.backends.qemu import qmp
 from metal_lab.backends.qemu.acceleration import Accelerator
 from metal_lab.backends.qemu.dhcp import BootWatcher, host_line, option_line
+from metal_lab.backends.qemu.disks import MARK, make_disks
 from metal_lab.backends.qemu.machine import Hardware, command_line
 from metal_lab.backends.qemu.network import tap_name
 from metal_lab.backends.qemu.processes import end_leftover
@@ -84,6 +85,27 @@ def test_the_command_line_names_plan_network_and_metadata():
     assert "string=http://10.213.77.2:8080/metadata" in text
     assert words[-1] == "-s"
     assert len(tap_name(device())) <= 15
+
+
+def test_disks_are_made_once_and_given_to_the_machine(tmp_path):
+    disks = [{"serial": "one", "size_mb": 2}, {"serial": "two", "bus": "usb"}]
+    plan = PlanSettings(slug="c3.medium.x86", on_demand_price=1, disks=disks)
+    make_disks(plan, tmp_path)
+    one = tmp_path / "disk-one.img"
+    assert one.read_bytes() == MARK.ljust(2 << 20, b"\0")
+    one.write_bytes(b"a swap")
+    make_disks(plan, tmp_path)
+    assert one.read_bytes() == b"a swap"
+    settings = QemuSettings()
+    words = " ".join(command_line(device(), plan, Hardware(settings, Accelerator(settings, kvm=False), "http://m")))
+    assert "format=raw,file=disk-one.img -device virtio-blk-pci,drive=disk0,serial=one" in words
+    assert "-device qemu-xhci" in words
+    assert "file=disk-two.img -device usb-storage,drive=disk1,serial=two" in words
+
+
+def test_two_disks_of_one_serial_are_refused():
+    with pytest.raises(ValueError, match="two disks have the serial one"):
+        PlanSettings(slug="c3.medium.x86", on_demand_price=1, disks=[{"serial": "one"}, {"serial": "one"}])
 
 
 def test_a_pid_file_that_belongs_to_another_program_ends_nothing(tmp_path):

@@ -21,14 +21,17 @@ if TYPE_CHECKING:
     from tests.unit.conftest import RealNix
 
 LAB = Path(__file__).resolve().parents[3] / "nix/lab"
-NAMES = [line for line in (LAB / "packages.txt").read_text().splitlines() if line and not line.startswith("#")]
+
+
+def names_in(list_name: str) -> list[str]:
+    return [line for line in (LAB / list_name).read_text().splitlines() if line and not line.startswith("#")]
 
 
 @pytest.fixture
 def packages(tmp_path: Path) -> Path:
     directory = tmp_path / "packages"
     directory.mkdir()
-    for name in [*NAMES, "libc6", "linux-image-6.1.0-1-cloud-amd64"]:
+    for name in [*names_in("packages.txt"), "libc6", "linux-image-6.1.0-1-cloud-amd64"]:
         (directory / f"{name}_1%3a1.0~rc1-1_amd64.deb").write_text(name)
     return directory
 
@@ -54,20 +57,35 @@ def test_each_group_is_cut_by_itself_and_keys_change_one(real_nix: RealNix, pack
     ]
 
 
-def test_ipxe_loads_them_all_or_stage_1_fetches_them(real_nix: RealNix, packages: Path) -> None:
-    def segments(**args: object) -> list[str]:
-        derivation = Path(evaluate(real_nix, packages, **args)).read_text(encoding="utf-8")
-        return re.findall(r"(\d\d-[a-z-]+\.squashfs) ", derivation.partition('("segments",')[2].partition(")")[0])
+def segments(real_nix: RealNix, packages: Path, **args: object) -> list[str]:
+    derivation = Path(evaluate(real_nix, packages, **args)).read_text(encoding="utf-8")
+    return re.findall(r"(\d\d-[a-z-]+\.squashfs) ", derivation.partition('("segments",')[2].partition(")")[0])
 
-    assert segments() == [
+
+def test_ipxe_loads_them_all_or_stage_1_fetches_them(real_nix: RealNix, packages: Path) -> None:
+    assert segments(real_nix, packages) == [
         "10-libraries.squashfs",
         "20-ssh.squashfs",
         "30-nix.squashfs",
         "90-settings.squashfs",
     ]
-    assert segments(loader="ipxe") == []
+    assert segments(real_nix, packages, loader="ipxe") == []
     with pytest.raises(NixError, match="loader is 'grub': say stage-1 or ipxe"):
-        segments(loader="grub")
+        segments(real_nix, packages, loader="grub")
+
+
+def test_disks_are_erased_by_an_image_that_says_so(real_nix: RealNix, packages: Path) -> None:
+    with pytest.raises(NixError, match=r"disks is type=virtio: every machine that boots this image ERASES such disks"):
+        evaluate(real_nix, packages, disks=["type=virtio"])
+    with pytest.raises(
+        NixError, match="lacks cryptsetup-bin, dash, linux-image-amd64, mount, util-linux: download them"
+    ):
+        evaluate(real_nix, packages, disks=["type=virtio"], eraseDisks=True)
+    for name in [*names_in("disks.txt"), "linux-image-6.1.0-1-amd64"]:
+        (packages / f"{name}_1_amd64.deb").write_text(name)
+    assert "40-disks.squashfs" in segments(real_nix, packages, disks=["type=virtio"], eraseDisks=True)
+    # The packages are there and nobody asked for them.
+    assert "40-disks.squashfs" not in segments(real_nix, packages)
 
 
 def test_what_is_missing_is_named(real_nix: RealNix, packages: Path, tmp_path: Path) -> None:

@@ -30,6 +30,14 @@ class MetroSettings(_Model):
     facility: str
 
 
+class DiskSettings(_Model):
+    """A disk of a virtual machine. It lives as long as the device, and no reboot changes it."""
+
+    bus: Literal["virtio", "nvme", "usb"] = "virtio"
+    serial: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,20}$")
+    size_mb: int = Field(256, ge=1)
+
+
 class PlanSettings(_Model):
     """One kind of machine. ``metros`` empty means everywhere; without a spot price it has no spot market."""
 
@@ -45,6 +53,15 @@ class PlanSettings(_Model):
     memory: str = "64GB"
     cores: int | None = Field(None, ge=1, description="cores of the virtual machine")
     memory_mb: int | None = Field(None, ge=128, description="memory of the virtual machine")
+    disks: tuple[DiskSettings, ...] = Field((), description="disks of the virtual machine")
+
+    @model_validator(mode="after")
+    def _serials_differ(self) -> PlanSettings:
+        serials = [disk.serial for disk in self.disks]
+        twice = sorted({serial for serial in serials if serials.count(serial) > 1})
+        if twice:
+            raise ValueError(f"two disks have the serial {twice[0]}")
+        return self
 
 
 class ReservationSettings(_Model):

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from metal_lab.backends.qemu import qmp
 from metal_lab.backends.qemu.acceleration import Accelerator
+from metal_lab.backends.qemu.disks import arguments as disk_arguments
+from metal_lab.backends.qemu.disks import make_disks
 from metal_lab.backends.qemu.network import add_tap, remove_tap, tap_name
 from metal_lab.backends.qemu.processes import end_child, end_leftover, start_child
 from metal_lab.core.records import Device
@@ -46,6 +48,7 @@ def command_line(device: Device, plan: PlanSettings, hardware: Hardware) -> list
         *("-qmp", "unix:qmp.sock,server=on,wait=off"),
         *("-smbios", f"type=1,manufacturer=nixmetal.builders lab,product={plan.slug},serial={device.id}"),
         *("-fw_cfg", f"name=opt/nixmetal/metadata,string={hardware.metadata_url}"),
+        *disk_arguments(plan),
         *settings.extra_arguments,
     ]
 
@@ -71,6 +74,7 @@ class Machine:
     async def start(self) -> Process:
         self.directory.mkdir(parents=True, exist_ok=True)
         end_leftover(self._pid_file, self._device.id)
+        make_disks(self._plan, self.directory)
         await add_tap(tap_name(self._device), self._hardware.settings.bridge)
         command = command_line(self._device, self._plan, self._hardware)
         with (self.directory / "qemu.log").open("ab") as log:
