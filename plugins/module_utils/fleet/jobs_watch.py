@@ -43,8 +43,9 @@ class Watch:
     _last_look: float | None = None
 
     def look(self, reader: Reader, clock: Clock) -> None:
-        """Ask for the builders that are not proved idle yet."""
-        waiting = [target for target in self.targets if not self.is_proved(target.id)]
+        """Ask for the builders that are not proved idle yet; at first for all, whatever an earlier call has seen."""
+        first = self._last_look is None
+        waiting = [target for target in self.targets if first or not self.is_proved(target.id)]
         readings = reader(waiting) if waiting else {}
         now = clock.monotonic()
         # A look that did not take place proves nothing: of a longer break no more counts than of a usual one.

@@ -108,6 +108,12 @@ def test_what_an_earlier_call_saw_counts_and_the_time_between_does_not() -> None
     assert busy.now == 40
 
 
+def test_what_an_earlier_call_has_proved_is_looked_at_once_more() -> None:
+    world = World(lambda name, now: 2)
+    watch = wait_idle(world.read, TARGETS[:1], WatchSettings(30, 10, 0), {"a": 99.0}, clock=world.clock)
+    assert (watch.proved, watch.finished) == ([], False)
+
+
 def test_a_long_break_between_two_looks_proves_no_more_than_a_usual_one() -> None:
     """As of a controller that was asleep."""
     world = World(lambda name, now: 0, look_seconds=500)
