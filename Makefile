@@ -44,7 +44,6 @@ $(STAGES): setup
 	@.venv/bin/python tests/stages $@
 
 bench: setup  ## measure publishing, a rollout's CPU, the stream beside rsync, scp and others, and the inventory: an hour and a half, needs root and 12 GB of memory
-	@.venv/bin/python tests/benchmarks/rollout.py
 	@.venv/bin/python tests/benchmarks/publish.py
 	@.venv/bin/python tests/benchmarks/rollout.py
 	@.venv/bin/python tests/benchmarks/stream
