@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import socket
+import sys
 import threading
 import time
 
@@ -16,6 +17,8 @@ from .errors import PeerGoneError, StreamError
 from .protocol import Channel, Place, greet
 from .timing import Deadline
 from .tls import Identity
+
+RTT = slice(68, 72)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +64,7 @@ class Caller:
         """All connections to one address, led by the first."""
         begun = time.monotonic()
         raw = socket.create_connection((address, target.port), timeout=limit)
-        is_far = time.monotonic() - begun > limits.FAR_SECONDS
+        is_far = _round_trip(raw, time.monotonic() - begun) > limits.FAR_SECONDS
         count = target.connections or (limits.FAR_CONNECTIONS if is_far else 1)
         first = self._enter(raw, address, Place(0, count))
         others: list[Channel] = []
@@ -86,3 +89,14 @@ class Caller:
             raw.close()
             raise
         return channel
+
+
+def _round_trip(raw: socket.socket, seconds: float) -> float:
+    """Seconds to the peer and back: as the kernel counted them, which a busy host does not stretch, else as seen here."""
+    if sys.platform == "linux":
+        info = raw.getsockopt(
+            socket.IPPROTO_TCP, socket.TCP_INFO, RTT.stop
+        )  # struct tcp_info, tcpi_rtt in microseconds
+        if len(info) == RTT.stop:
+            return int.from_bytes(info[RTT], sys.byteorder) / 1e6
+    return seconds

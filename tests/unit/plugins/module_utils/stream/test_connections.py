@@ -176,6 +176,13 @@ def test_only_a_host_that_is_far_gets_several_connections_by_itself(keys, monkey
     theirs.close()
 
 
+def test_the_way_is_as_long_as_the_kernel_says_however_busy_the_host_is(keys, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as raw:
+        assert 0 < calling._round_trip(raw, 7.0) < 1.0
+        monkeypatch.setattr(calling.sys, "platform", "plan9")
+        assert calling._round_trip(raw, 7.0) == 7.0
+
+
 def test_a_call_whose_later_connection_fails_leaves_none_open(keys, monkeypatch):
     listener = Listener(range(1), "127.0.0.1", keys.of_receiver, "receiver", overall())
     honest, made = socket.create_connection, []
