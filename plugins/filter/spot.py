@@ -43,15 +43,12 @@ def spot_fleet_expanded(bids: Sequence[Json]) -> list[dict[str, Any]]:
 
 
 def spot_fleet_plan(
-    bids: Sequence[Json],
-    providers: Json,
-    channels: Sequence[Json],
-    ceiling: Any,
-    replace: bool = False,
-    end_undeclared: bool = False,
-    pauses: Sequence[Json] = (),
+    bids: Sequence[Json], providers: Json, channels: Sequence[Json], ceiling: Any, options: Json | None = None
 ) -> dict[str, Any]:
-    return spot_plan(bids, providers, channels, ceiling, Options(replace, end_undeclared, tuple(pauses)))
+    told = dict(options or {})
+    told["pauses"] = tuple(told.get("pauses", ()))
+    told["leaving"] = frozenset(told.get("leaving", ()))
+    return spot_plan(bids, providers, channels, ceiling, Options(**told))
 
 
 def spot_fleet_pauses(reclaims: str, rule: Json) -> list[dict[str, Any]]:

@@ -120,6 +120,35 @@ def test_each_machine_builds_and_says_what_the_inventory_says(lab: Lab, handed_o
         assert answer["image_id"] == machine["builder_image_id"]
 
 
+# Two builds of some seconds, each of which says where and when it ran.
+AT_ONCE = r"""
+{ bootId, busybox }:
+let
+  probe = (%s);
+  base = (probe { inherit bootId busybox; }).drvAttrs;
+  build = number: derivation (base // {
+    name = "at-once-${toString number}-${bootId}";
+    args = [ "sh" "-euc" ''
+      read -r boot </proc/sys/kernel/random/boot_id
+      begin=$(date +%%s)
+      sleep 10
+      echo "$boot $begin $(date +%%s)" >"$out"
+    '' ];
+  });
+in map build [ 1 2 ]
+"""
+
+
+def test_nix_builds_on_both_machines_of_the_file_at_once(lab: Lab, handed_over: Machines) -> None:
+    boot_ids = [machine["builder_boot_id"] for machine in handed_over]
+    command = f"nix-build --no-out-link --max-jobs 0 --argstr bootId {boot_ids[0]} --argstr busybox /usr/bin/busybox"
+    expression = AT_ONCE % PROBE.read_text(encoding="utf-8")
+    answer = lab.coordinator(f'built=$({command} -E "$(cat)"); cat $built', expression)
+    first, second = (line.split() for line in answer.stdout.splitlines())
+    assert sorted((first[0], second[0])) == sorted(boot_ids)
+    assert max(int(first[1]), int(second[1])) < min(int(first[2]), int(second[2]))
+
+
 def test_a_second_hand_over_and_a_second_proof_change_nothing(lab: Lab, handed_over: Machines) -> None:
     lab.play("machines").changed_nothing()
     lab.play("verify_builders").succeeded()

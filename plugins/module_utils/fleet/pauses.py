@@ -15,6 +15,8 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.timestamps impor
 
 Json = Mapping[str, Any]
 
+WORDS = ("at", "device_id", "plan", "metro")
+
 
 class PauseRule(NamedTuple):
     """So many machines reclaimed within so many seconds pause plan and metro until so many seconds after the last; 0 for never."""
@@ -34,13 +36,17 @@ class Pause(NamedTuple):
 
 
 def parse_reclaims(text: str) -> list[dict[str, Any]]:
-    """The remembered reclaims, a JSON object a line. A last line that a crash cut short is left out; any other bad one is an error."""
-    lines = text.split("\n")
-    entries = [_entry(line) for line in lines if line.strip()]
-    broken = [number for number, entry in enumerate(entries, 1) if entry is None]
-    if broken and (broken[0] != len(entries) or text.endswith("\n")):
-        raise FleetError(f"line {broken[0]} of the remembered reclaims is none; correct it or remove it")
-    return [entry for entry in entries if entry is not None]
+    """The remembered reclaims, a JSON object a line. A line that a crash cut short is left out; another form is an error."""
+    found = []
+    for number, line in enumerate(text.split("\n"), 1):
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        if not isinstance(entry, dict) or not all(isinstance(entry.get(word), str) for word in WORDS):
+            raise FleetError(f"line {number} of the remembered reclaims is none; correct it or remove it")
+        found.append(entry)
+    return found
 
 
 def find_pauses(reclaims: Iterable[Json], rule: PauseRule, now: float) -> list[Pause]:
@@ -61,12 +67,3 @@ def _pause(place: tuple[str, str], times: list[float], rule: PauseRule) -> Pause
     """The pause after the last reclaim that made it so many within the time."""
     ends = [last for first, last in zip(times, times[rule.reclaims - 1 :]) if last - first <= rule.within_seconds]
     return Pause(*place, stamp(ends[-1] + rule.pause_seconds), len(times)) if ends else None
-
-
-def _entry(line: str) -> dict[str, Any] | None:
-    try:
-        entry = json.loads(line)
-    except ValueError:
-        return None
-    words = ("at", "device_id", "plan", "metro")
-    return entry if isinstance(entry, dict) and all(isinstance(entry.get(word), str) for word in words) else None

@@ -31,6 +31,10 @@ class Options:
     replace: bool = False
     end_undeclared: bool = False
     pauses: tuple[Json, ...] = ()
+    # Leave requests as they are: they replace what they lose themselves.
+    singles_only: bool = False
+    # Machines that the provider is about to take back. They do not count as there, and cost until they are gone.
+    leaving: frozenset[str] = frozenset()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +50,8 @@ class BidPlan:
     device_ids: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    # Machines of the bid that are about to go, and that the provider still counts.
+    leaving: int = 0
 
     @property
     def hourly(self) -> Decimal:
@@ -87,6 +93,8 @@ def plan_bid(bid: dict[str, Any], provider: Json, live: Live, options: Options) 
     unknown = _unknown(bid, provider["offers"])
     if unknown:
         return BidPlan(bid, problems=tuple(unknown))
+    if bid["kind"] == "spot" and options.singles_only:
+        return BidPlan(bid, action="pause", notes=("requests are left as they are here",))
     if bid["kind"] == "spot":
         requests = live.requests_of(bid)
         return _plan_live(bid, requests, provider, options) if requests else _plan_new(bid, provider, options)
@@ -94,7 +102,9 @@ def plan_bid(bid: dict[str, Any], provider: Json, live: Live, options: Options) 
         text = f"bid {bid['name']!r}: {bid['provider']} does not tell which machines there are, so none is bought"
         return BidPlan(bid, problems=(text,))
     machines = live.singles_of(bid)
-    return _plan_singles(bid, machines, provider, options) if machines else _plan_new(bid, provider, options)
+    staying = [machine for machine in machines if machine["id"] not in options.leaving]
+    plan = _plan_singles(bid, staying, provider, options) if staying else _plan_new(bid, provider, options)
+    return dataclasses.replace(plan, leaving=len(machines) - len(staying))
 
 
 def _plan_new(bid: dict[str, Any], provider: Json, options: Options) -> BidPlan:

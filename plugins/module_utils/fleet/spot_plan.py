@@ -49,7 +49,7 @@ def spot_plan(
     if options.end_undeclared:
         ends += [_end(request, "no bid declares it") for request in requests]
         ends += [_end_machine(machine) for machine in machines if not is_autoscaled(machine)]
-    left = _left(requests, machines, live, plans, ends)
+    left = _left(requests, [*machines, *_surplus(live, plans, options)], ends)
     return {
         **_done(plans, channels),
         **_others(live, requests, machines),
@@ -102,26 +102,30 @@ def _cost(
     }
 
 
-def _left(
-    requests: Sequence[Json], machines: Sequence[Json], live: Live, plans: Sequence[BidPlan], ends: Sequence[Json]
-) -> tuple[Decimal, list[str]]:
+def _left(requests: Sequence[Json], machines: Sequence[Json], ends: Sequence[Json]) -> tuple[Decimal, list[str]]:
     """What stays live of the fleet beside the declared bids: its most per hour, and by which names it goes."""
     ending = {end["request_id"] for end in ends if end["request_id"]} | {
         device for end in ends if not end["request_id"] for device in end["device_ids"]
     }
     staying = [request for request in requests if request["id"] not in ending]
-    singles = [machine for machine in machines if machine["id"] not in ending] + _surplus(live, plans)
+    singles = [machine for machine in machines if machine["id"] not in ending]
     cost = sum((request_cost(request) for request in staying), Decimal(0))
     cost += sum((machine_cost(machine) or Decimal(0) for machine in singles), Decimal(0))
     return cost, [str(item["name"] or item["id"]) for item in [*staying, *singles]]
 
 
-def _surplus(live: Live, plans: Sequence[BidPlan]) -> list[Json]:
-    """Machines of a bid beyond its count."""
+def _surplus(live: Live, plans: Sequence[BidPlan], options: Options) -> list[Json]:
+    """Machines of a bid beyond its count, and those that are about to go: until then they cost what the bid allows."""
     found: list[Json] = []
     for plan in plans:
-        if plan.bid["kind"] != "spot":
-            found += live.singles_of(plan.bid)[plan.bid["count"] :]
+        if plan.bid["kind"] == "spot":
+            continue
+        machines = live.singles_of(plan.bid)
+        staying = [machine for machine in machines if machine["id"] not in options.leaving]
+        leaving = [machine for machine in machines if machine["id"] in options.leaving]
+        most = plan.bid["max_bid_usd_per_hour"]
+        found += staying[plan.bid["count"] :]
+        found += [machine if machine_cost(machine) else {**machine, "max_usd_per_hour": most} for machine in leaving]
     return found
 
 
@@ -159,6 +163,7 @@ def _request(plan: BidPlan, channels: Sequence[Json]) -> dict[str, Any]:
     fields = ("name", "kind", "count", "max_bid_usd_per_hour", "tags", "hostname")
     single = {} if plan.bid["kind"] == "spot" else {"single": True}
     request = {**{name: plan.bid[name] for name in fields}, **single, "plan": plan.plan, "metro": plan.metro}
+    request["count"] += plan.leaving
     return {
         "provider": plan.bid["provider"],
         "action": plan.action,

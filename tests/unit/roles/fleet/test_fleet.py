@@ -103,17 +103,32 @@ def test_check_mode_claims_nothing_about_machines_it_did_not_ask(fleet: Any) -> 
     assert "boot_id" not in result.stdout
 
 
-@pytest.mark.parametrize("path", ["*", "*/events"])
-def test_failing_api_leaves_the_machines_file(fleet: Any, path: str) -> None:
-    before = fleet.machines.read_text(encoding="utf-8")
+def with_fault(fleet: Any, path: str, *arguments: str, **variables: Any) -> Result:
     fleet.lab.post("/faults", json={"kind": "status", "status": 500, "path": path, "count": None}).raise_for_status()
     try:
-        result = fleet.play("machines")
+        done: Result = fleet.play("machines", *arguments, **variables)
     finally:
         fleet.lab.delete("/faults").raise_for_status()
+    return done
+
+
+def test_failing_api_leaves_the_machines_file(fleet: Any) -> None:
+    before = fleet.machines.read_text(encoding="utf-8")
+    result = with_fault(fleet, "*")
     assert result.returncode != 0
     assert "builders_reading is not set: the inventory plugin failed or was not asked" in said(result)
     assert "coordinator" not in result.stdout.partition("PLAY RECAP")[2]
+    assert fleet.machines.read_text(encoding="utf-8") == before
+
+
+def test_machines_whose_events_cannot_be_read_keep_their_rows_for_a_while(fleet: Any) -> None:
+    before = fleet.machines.read_text(encoding="utf-8")
+    result = with_fault(fleet, "*/events")
+    assert changed(result, "coordinator") == 0
+    assert "the row stays as it was last, up to 3600 seconds" in said(result)
+    forgotten = with_fault(fleet, "*/events", nix_machines_keep_seconds=0)
+    assert forgotten.returncode != 0
+    assert "nix_machines_allow_empty" in said(forgotten)
     assert fleet.machines.read_text(encoding="utf-8") == before
 
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import http.server
 import json
 import os
@@ -13,6 +14,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -115,7 +117,7 @@ class Launch:
         reading = {"complete": True, "source": "test", "project": None, "count": len(machines), "read_at": NOW}
         builders = {"hosts": {machine: {"ansible_connection": "local"} for machine in machines}}
         groups = {"hosts": {"elsewhere": {}}, "vars": {"builders_reading": reading}, "children": {"builders": builders}}
-        path = self.root / "inventory.json"
+        path = Path(tempfile.mkdtemp(dir=self.root)) / "inventory.json"
         path.write_text(json.dumps({"all": groups}), encoding="utf-8")
         return path
 
@@ -135,7 +137,7 @@ class Launch:
             "invented_market": MARKET,
             **changes,
         }
-        extra = self.root / "variables.json"
+        extra = Path(tempfile.mkdtemp(dir=self.root)) / "variables.json"
         extra.write_text(json.dumps(variables), encoding="utf-8")
         command = [sys.executable, "-m", "ansible", "playbook", "-i", str(self.inventory()), "-e", f"@{extra}"]
         path = str(self.collection / "playbooks" / f"{playbook}.yml")
@@ -382,3 +384,10 @@ def test_what_is_not_confirmed_is_not_bought(launch: Launch) -> None:
     assert result.returncode != 0
     assert "the answer was not yes" in message(result)
     assert launch.requests.read_text(encoding="utf-8") == "[]"
+
+
+def test_of_two_launches_at_once_one_buys_and_the_other_finds_it_bought(launch: Launch) -> None:
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        runs = list(pool.map(lambda _number: launch.run(fleet_lock_wait_seconds=100), range(2)))
+    assert sorted(changed(run) for run in runs) == [0, 1]
+    assert len(json.loads(launch.requests.read_text(encoding="utf-8"))) == 1

@@ -303,11 +303,31 @@ def test_a_place_is_paused_after_so_many_reclaims(reclaims: Any, now: str, until
     assert find_pauses(reclaims, RULE._replace(reclaims=0), moment) == []
 
 
-def test_remembered_reclaims_are_read_whole_or_not_at_all() -> None:
+def test_remembered_reclaims_are_read_but_for_lines_that_were_cut_short() -> None:
     good = '{"at": "2026-03-01T10:00:00Z", "device_id": "a", "plan": "p", "metro": "am"}\n'
     assert len(parse_reclaims(good + good)) == 2
-    assert len(parse_reclaims(good + '{"at": "2026')) == 1
+    assert len(parse_reclaims(good + '{"at": "2026\n' + good + '{"at')) == 2
     assert parse_reclaims("") == []
-    for bad in ("{}\n" + good, good + "nonsense\n", good.replace('"am"', "1")):
+    for bad in ("{}\n" + good, good + "[]\n", good.replace('"am"', "1")):
         with pytest.raises(FleetError, match=r"line [12] of the remembered reclaims"):
             parse_reclaims(bad)
+
+
+def test_a_single_machine_that_goes_is_replaced_within_the_ceiling(bid: Any) -> None:
+    own = bid(name="own", kind="on_demand")
+    machines = [machine("d1", name="own"), machine("d2", name="own")]
+    options = {"leaving": frozenset({"d2"}), "singles_only": True}
+    plan = plan_of([bid(), own], [offer("am")], machines=machines, ceiling=1.75, **options)
+    # The provider still counts the one that goes.
+    assert [(item["bid"]["name"], item["bid"]["count"]) for item in plan["requests"]] == [("own", 3)]
+    assert plan["problems"] == []
+    refused = plan_of([bid(), own], [offer("am")], machines=machines, ceiling=1.74, **options)
+    assert "more than spot_fleet_ceiling_usd_per_hour" in refused["problems"][0]
+    alone = plan_of([own], [offer("am")], machines=machines, leaving=frozenset({"d1", "d2"}))
+    assert alone["requests"][0]["bid"]["count"] == 4
+
+
+@pytest.mark.parametrize("live", [[], [request(count=7)], [request(), request(id="r2")]])
+def test_requests_are_left_alone_where_only_single_machines_are_asked_for(bid: Any, live: Any) -> None:
+    plan = plan_of([bid()], [offer("am")], live, singles_only=True)
+    assert (plan["requests"], plan["ends"], plan["problems"]) == ([], [], [])
