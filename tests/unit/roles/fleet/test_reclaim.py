@@ -60,7 +60,7 @@ def reclaim(fleet: Any) -> Any:
 def test_machines_that_go_leave_the_file_at_once_and_only_single_ones_are_bought_anew(fleet: Any) -> None:
     fleet.play("launch_spot", spot_fleet_wait=True)
     soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3600))
-    single = device(fleet, "nixmetal-fleet=ci", "nixmetal-bid=own", termination_time=soon)
+    single = device(fleet, "nixmetal-fleet=ci", "nixmetal-bid=own", "nixmetal-order=1", termination_time=soon)
     stranger = device(fleet, termination_time=soon)
     bought = devices_bought(fleet)
     assert fleet.play("machines").returncode == 0

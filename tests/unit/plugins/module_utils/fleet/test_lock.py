@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.claim import read_claim
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet import lock as lock_module
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.errors import FleetError
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.lock import (
     LockPlace,
@@ -98,6 +99,18 @@ def test_of_many_at_once_one_gets_it(place: LockPlace) -> None:
     claim = read_claim(place.path)
     assert claim is not None
     assert claim["owner"] == f"run {codes.index(0)}"
+
+
+def test_where_flock_does_not_reach_the_claim_alone_tells_who_has_it(
+    place: LockPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another machine with the same directory placed its claim after this one had looked."""
+    held = acquire(place, ALICE).claim
+    looks = iter([None, held])
+    monkeypatch.setattr(lock_module, "read_claim", lambda _path: next(looks))
+    with pytest.raises(FleetError, match=f"lock {held['lock_id']} of alice@control"):
+        acquire(place, BOB)
+    assert read_claim(place.path) == held
 
 
 def test_a_killed_holder_keeps_the_lock_whatever_its_age(place: LockPlace, monkeypatch: pytest.MonkeyPatch) -> None:

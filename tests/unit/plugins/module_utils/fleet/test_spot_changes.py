@@ -249,6 +249,7 @@ def test_a_document_is_the_same_as_long_as_the_same_would_be_done(bid: Any) -> N
     assert differences(then, filled) == []
     assert then["changes"] is False
     moved = plan_document(plan_of([bid(count=3)], [offer("da")], ceiling=9), "lab")
+    assert moved["changes"] is True
     words = differences(then, moved)
     assert "ceiling_usd_per_hour: planned 10.0, now 9.0" in words
     assert 'kept small: planned "r1", now nothing' in words
