@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Seconds and bytes of a closure's segment at each level of zstd, as docs/segments.md tells them.
+"""CPU seconds and bytes of a closure's segment at each level of zstd, as docs/segments.md tells them.
 
 python tests/benchmarks/segments.py DIRECTORY [LEVEL...]
 
@@ -12,18 +12,24 @@ Each entry of DIRECTORY counts as a store path. Needs mksquashfs on PATH.
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 LIBRARY = Path(__file__).resolve().parents[2] / "nix/lib"
 LEVELS = ("1", "3", "6", "9", "12", "15", "19", "22")
 
 
+def spent() -> float:
+    """Of all processes that have ended, which what else the machine does hardly changes."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
 def cut(closure: Path, level: str, directory: Path) -> tuple[float, int, int]:
-    """Seconds, bytes of the segment, and bytes of its last piece, the tables."""
+    """CPU seconds, bytes of the segment, and bytes of its last piece, the tables."""
     out, pieces = directory / "out", directory / "pieces"
     environment = {
         "PATH": os.environ["PATH"],
@@ -38,9 +44,9 @@ def cut(closure: Path, level: str, directory: Path) -> tuple[float, int, int]:
         "out": str(out),
         "pieces": str(pieces),
     }
-    begin = time.monotonic()
+    begin = spent()
     subprocess.run(["sh", str(LIBRARY / "cut-segment.sh")], cwd=directory, env=environment, check=True)
-    return time.monotonic() - begin, out.stat().st_size, int(pieces.read_text(encoding="ascii").split()[-1])
+    return spent() - begin, out.stat().st_size, int(pieces.read_text(encoding="ascii").split()[-1])
 
 
 def main(store: str, *levels: str) -> None:
