@@ -52,4 +52,4 @@ def _work(job: Job, wanted: dict[str, Any]) -> Answer:
 
 
 def _claimer(job: Job, nix: Nix, wanted: dict[str, Any]) -> Callable[[str], None]:
-    return lambda what: claim(job, key_of(what, wanted, os.environ), nix.go_on)
+    return lambda what: claim(job, key_of(nix.host, what, wanted, os.environ), nix.go_on)

@@ -34,11 +34,14 @@ class Followed(Exception):
         self.run = run
 
 
-def key_of(wanted: str, options: Mapping[str, Any], environment: Mapping[str, str]) -> str:
-    """The same for the same build: a derivation with its output, or a path; settings; and what else Nix listens to."""
+def key_of(host: str, wanted: str, options: Mapping[str, Any], environment: Mapping[str, str]) -> str:
+    """The same for the same build: a derivation with its output, or a path; settings; and what else Nix listens to.
+
+    The host is in it because several hosts may share a home directory, and none their stores.
+    """
     settings = {name: value for name, value in options.items() if name not in NOT_THE_BUILD}
     heard = {name: value for name, value in environment.items() if name.startswith("NIX_")}
-    return hashlib.sha256(json.dumps([wanted, settings, heard], sort_keys=True).encode("utf-8")).hexdigest()[:32]
+    return hashlib.sha256(json.dumps([host, wanted, settings, heard], sort_keys=True).encode("utf-8")).hexdigest()[:32]
 
 
 def claim(job: Job, key: str, go_on: Callable[[], None]) -> None:

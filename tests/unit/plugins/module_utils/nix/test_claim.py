@@ -135,14 +135,18 @@ def test_the_next_run_says_how_one_ended_that_nobody_saw_end(host: Host, tmp_pat
 
 def test_settings_and_what_nix_hears_make_another_build() -> None:
     options = {"file": "/x", "args": {"a": 1}, "cores": 2, "out_link": None, "progress": 5}
-    key = key_of(DERIVATION, options, {"NIX_SSHOPTS": "-p 22", "PATH": "/bin"})
+    hears = {"NIX_SSHOPTS": "-p 22", "PATH": "/bin"}
+    key = key_of("here", DERIVATION, options, hears)
     # What the derivation's path stands for already, and what Nix does not hear.
     same = {**options, "file": "/y", "args": {}, "progress": 9}
-    assert key_of(DERIVATION, same, {"NIX_SSHOPTS": "-p 22", "PATH": "/usr/bin"}) == key
-    assert key_of(DERIVATION, {**options, "cores": 3}, {"NIX_SSHOPTS": "-p 22"}) != key
-    assert key_of(DERIVATION, {**options, "out_link": "/x"}, {"NIX_SSHOPTS": "-p 22"}) != key
-    assert key_of(DERIVATION, options, {"NIX_SSHOPTS": "-p 23"}) != key
-    assert key_of(f"{DERIVATION} /nix/store/x-dev", options, {"NIX_SSHOPTS": "-p 22"}) != key
+    assert key_of("here", DERIVATION, same, {**hears, "PATH": "/usr/bin"}) == key
+    assert key not in {
+        key_of("there", DERIVATION, options, hears),
+        key_of("here", f"{DERIVATION} /nix/store/x-dev", options, hears),
+        key_of("here", DERIVATION, {**options, "cores": 3}, hears),
+        key_of("here", DERIVATION, {**options, "out_link": "/x"}, hears),
+        key_of("here", DERIVATION, options, {"NIX_SSHOPTS": "-p 23"}),
+    }
 
 
 def test_old_claims_are_swept(host: Host, tmp_path: Path) -> None:
