@@ -113,6 +113,19 @@ options:
         C(builders_reading) is null then, so nothing that writes, drains or deletes goes on with it.
       - Without this option, nothing is listed when the API fails.
     type: str
+  events_cache_file:
+    description:
+      - The path of a file in which it is kept what machines have said of themselves, so that a reading need not ask for the events of
+        each machine. The list of machines is always read, unless C(cache) has it.
+      - What was said by a machine that is booting, or makes no sense, is not kept. A reboot shows when the time of
+        O(events_cache_timeout) is over; until then SSH refuses the machine's new key.
+      - C(builders_reading.read_at) is the time of the oldest part that was used.
+    type: str
+  events_cache_timeout:
+    description:
+      - For how many seconds what machines have said is used again.
+    type: int
+    default: 300
   skip_tags:
     description:
       - A machine with one of these tags takes no new builds, which C(builder_draining) tells. It stays listed.
@@ -196,6 +209,7 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal im
 )
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.client import Client
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.errors import ApiError, MetalError
+from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.events_cache import EventsCache
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.transport import SdkTransport
 from ansible_collections.nixmetal.builders.plugins.plugin_utils.one_reading import GROUP, READING, announce_alone
 
@@ -295,7 +309,17 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         workers = self.get_option("workers")
         transport = SdkTransport(checked, sdk.load_lean(), connections=workers)
         projects = [settings.with_project(checked, project) for project in scope.projects] or [checked]
-        return builders.take([Client(project, transport) for project in projects], scope, workers)
+        cache = self._events_cache(checked, scope)
+        return builders.take([Client(project, transport) for project in projects], scope, workers, cache)
+
+    def _events_cache(self, checked: settings.Settings, scope: builders.Scope) -> EventsCache | None:
+        """One file for each set of projects; what it leaves out of them is of no account."""
+        option = self.get_option("events_cache_file")
+        if not option:
+            return None
+        path = inventory_files.checked_path(option, "events_cache_file")
+        mark = builders.fingerprint(checked, builders.Scope(projects=scope.projects))
+        return EventsCache(path, mark, float(self.get_option("events_cache_timeout")))
 
     def _fleet(self) -> str | None:
         """An empty name is a mistake, as of a variable without a value, and must not mean every fleet's machines."""

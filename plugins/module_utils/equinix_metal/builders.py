@@ -17,10 +17,11 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal im
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.client import Client
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.errors import SettingError
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.events import Evidence
+from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.events_cache import EventsCache
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.settings import Settings
 
 # Raised when what is cached changes its form, so that an older cache is not misread.
-CACHE_FORM = 5
+CACHE_FORM = 6
 
 FILTERS = ("states", "metros", "plans", "hostnames", "images")
 
@@ -86,12 +87,15 @@ def fingerprint(settings: Settings, scope: Scope) -> str:
     return hashlib.sha256(json.dumps(words).encode()).hexdigest()[:16]
 
 
-def take(clients: list[Client], scope: Scope, workers: int) -> Reading:
+def take(clients: list[Client], scope: Scope, workers: int, cache: EventsCache | None = None) -> Reading:
     """Read the machines from the API, of each project. One that cannot be read makes the whole reading fail."""
-    parts = [reading.read(client, scope.fleet, scope.tags, workers, scope.choose) for client in clients]
+    known = cache.load() if cache else None
+    parts = [reading.read(client, scope.fleet, scope.tags, workers, scope.choose, known=known) for client in clients]
     machines = [machine for part in parts for machine in part["machines"]]
+    if cache:
+        cache.save(machines)
     return Reading(
-        read_at=parts[0]["read_at"],
+        read_at=min(part["read_at"] for part in parts),
         complete=all(part["complete"] for part in parts),
         problems=[problem for part in parts for problem in part["problems"]],
         # Of one that could not be read it is not known what it runs: it stays listed, with the reason.

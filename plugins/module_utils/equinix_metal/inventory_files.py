@@ -6,13 +6,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ansible_collections.nixmetal.builders.plugins.module_utils.atomic_file import write_atomic
+from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal import marked_file
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.builders import Reading, from_cache
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.errors import SettingError
 
@@ -29,17 +28,16 @@ def checked_path(value: str, option: str) -> str:
 
 
 def keep(path: str, mark: str, reading: Reading) -> None:
-    """Keep a complete reading for worse times. It holds no secret, but says much of the fleet."""
-    _write(path, json.dumps({"mark": mark, "reading": reading.as_data()}), 0o600)
+    """Keep a complete reading for worse times."""
+    marked_file.save(path, mark, reading.as_data())
 
 
 def kept(path: str, mark: str) -> Reading | None:
     """The reading that was kept for the same settings; None when there is none."""
+    data = marked_file.load(path, mark)
     try:
-        with open(path, encoding="utf-8") as stream:
-            data = json.load(stream)
-        return from_cache(data["reading"]) if data["mark"] == mark else None
-    except (OSError, ValueError, KeyError, TypeError):
+        return None if data is None else from_cache(data)
+    except (KeyError, TypeError):
         return None
 
 
@@ -48,17 +46,9 @@ def write_known_hosts(path: str, machines: Iterable[Mapping[str, Any]]) -> None:
     lines = sorted(
         {str(machine["builder_known_hosts_line"]) for machine in machines if machine["builder_known_hosts_line"]}
     )
-    _write(path, "".join(f"{line}\n" for line in lines), 0o644)
+    marked_file.write(path, "".join(f"{line}\n" for line in lines), 0o644)
 
 
 def ssh_arguments(path: str) -> str:
     """What makes SSH believe the keys of that file and no others."""
     return f"-o UserKnownHostsFile={path} -o GlobalKnownHostsFile=/dev/null -o StrictHostKeyChecking=yes"
-
-
-def _write(path: str, text: str, mode: int) -> None:
-    try:
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        write_atomic(path, text.encode(), mode)
-    except OSError as error:
-        raise SettingError(f"{path} cannot be written: {error.strerror}.") from error

@@ -21,6 +21,7 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal im
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.client import Client
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.errors import ApiError, NotFound
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.events import Evidence, read_evidence
+from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.events_cache import Kept
 
 # Machines in these states have nothing to say, or no longer.
 SILENT_STATES = frozenset({"queued", "deprovisioning", "deleted", "failed"})
@@ -31,21 +32,19 @@ Device = dict[str, Any]
 Machine = dict[str, Any]
 
 
-def _utc_now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.timezone.utc)
-
-
 def read(
     client: Client,
     fleet: str | None = None,
     tags: Iterable[str] = (),
     workers: int = 8,
     choose: Callable[[list[Device]], list[Device]] = list,
-    now: Callable[[], datetime.datetime] = _utc_now,
+    now: Callable[[], datetime.datetime] = values.utc_now,
+    known: Kept | None = None,
 ) -> dict[str, Any]:
     """The machines of a fleet, or of the project, as far as they are chosen. Plain data, which a cache can keep.
 
-    It is complete when every machine could be read; `problems` tells which could not.
+    It is complete when every machine could be read; `problems` tells which could not. Whose events are `known` is not asked again, and
+    the reading is as old as the oldest of them.
     """
     started = values.stamp(now())
     wanted = [] if fleet is None else [ownership.FLEET_TAG + fleet]
@@ -54,14 +53,17 @@ def read(
     chosen = choose([device for device in found if set(wanted) <= set(device["tags"])])
     made = _requests_by_device(client) if any(device["spot"] for device in chosen) else {}
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-        machines = list(pool.map(lambda device: _machine(client, device, made), chosen))
+        machines = list(pool.map(lambda device: _machine(client, device, made, started, known or {}), chosen))
     problems = [machine["unread"] for machine in machines if machine["unread"]]
-    return {"read_at": started, "complete": not problems, "problems": problems, "machines": machines}
+    read_at = min([started, *(machine["events_read_at"] for machine in machines)])
+    return {"read_at": read_at, "complete": not problems, "problems": problems, "machines": machines}
 
 
-def _machine(client: Client, device: Device, made: Mapping[str, str]) -> Machine:
-    evidence, unread = Evidence(), None
-    if device["state"] not in SILENT_STATES:
+def _machine(client: Client, device: Device, made: Mapping[str, str], now: str, known: Kept) -> Machine:
+    evidence, unread, read_at = Evidence(), None, now
+    if device["state"] == "active" and device["id"] in known:
+        evidence, read_at = Evidence(**known[device["id"]]["evidence"]), known[device["id"]]["read_at"]
+    elif device["state"] not in SILENT_STATES:
         try:
             evidence = read_evidence(client, device["id"])
         except NotFound:
@@ -74,6 +76,7 @@ def _machine(client: Client, device: Device, made: Mapping[str, str]) -> Machine
         "request_id": made.get(device["id"]),
         "evidence": dataclasses.asdict(evidence),
         "unread": unread,
+        "events_read_at": read_at,
     }
 
 

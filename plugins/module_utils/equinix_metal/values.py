@@ -99,6 +99,10 @@ def _for_old_pythons(word: str) -> str:
     return f"{head}.{tail[:digits][:6].ljust(6, '0')}{tail[digits:]}"
 
 
+def utc_now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.timezone.utc)
+
+
 def stamp(value: datetime.datetime) -> str:
     """RFC 3339 text of a time, in whole seconds of UTC."""
     return value.astimezone(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

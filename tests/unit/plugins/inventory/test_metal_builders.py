@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -543,3 +544,75 @@ def test_the_console_is_told(parse: Parse, api: Api) -> None:
     inventory = parse()
     assert variables(inventory)["builder_console"] == f"{IDS[0]}@sos.am6.example.org"
     assert variables(inventory, IDS[1])["builder_console"] == f"{IDS[1]}@sos.am6.packet.net"
+
+
+def events_asked(api: Api) -> list[str]:
+    asked = [path.split("/")[-2] for path in api.seen if "/events" in path]
+    api.seen.clear()
+    return sorted(asked)
+
+
+def aged(path: Path, seconds: float) -> None:
+    """Make what is kept so much older."""
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    for entry in kept["data"].values():
+        then = datetime.fromisoformat(entry["read_at"].replace("Z", "+00:00")) - timedelta(seconds=seconds)
+        entry["read_at"] = then.strftime("%Y-%m-%dT%H:%M:%SZ")
+    path.write_text(json.dumps(kept), encoding="utf-8")
+
+
+def test_events_are_kept_with_an_expiry_of_their_own(parse: Parse, api: Api, tmp_path: Path) -> None:
+    path = tmp_path / "events.json"
+    options = {"events_cache_file": str(path), "events_cache_timeout": 100}
+    first = parse(**options)
+    assert (events_asked(api), path.stat().st_mode & 0o777) == (IDS, 0o600)
+    assert TOKEN not in path.read_text(encoding="utf-8")
+    api.devices[0]["tags"] = ["skip-hydra"]
+    again = parse(**options)
+    assert events_asked(api) == []
+    # The list is new, and the reading is as old as the events.
+    assert variables(again)["builder_draining"] is True
+    assert variables(again)["builder_host_key"] == variables(first)["builder_host_key"] == KEY
+    aged(path, 60)
+    older = reading(parse(**options))
+    assert older["read_at"] < reading(first)["read_at"]
+    assert events_asked(api) == []
+    aged(path, 60)
+    assert reading(parse(**options))["read_at"] > older["read_at"]
+    assert events_asked(api) == IDS
+
+
+def test_a_machine_that_boots_or_stopped_is_asked_anew(parse: Parse, api: Api, tmp_path: Path) -> None:
+    options = {"events_cache_file": str(tmp_path / "events.json")}
+    api.events[IDS[0]] = events()[2:]
+    assert variables(parse(**options))["builder_booting"] is True
+    api.seen.clear()
+    api.events[IDS[0]] = events()
+    assert variables(parse(**options))["builder_host_key"] == KEY
+    assert events_asked(api) == [IDS[0]]
+    api.devices[1]["state"] = "inactive"
+    parse(**options)
+    assert events_asked(api) == [IDS[1]]
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{}", '{"mark": "other", "data": {}}', '{"mark": MARK, "data": {"ID": {"evidence": 5}}}']
+)
+def test_a_file_of_events_that_makes_no_sense_is_passed_over(
+    parse: Parse, api: Api, tmp_path: Path, content: str
+) -> None:
+    path = tmp_path / "events.json"
+    parse(events_cache_file=str(path))
+    mark = json.loads(path.read_text(encoding="utf-8"))["mark"]
+    path.write_text(content.replace("MARK", json.dumps(mark)).replace("ID", IDS[0]), encoding="utf-8")
+    api.seen.clear()
+    assert reading(parse(events_cache_file=str(path)))["complete"] is True
+    assert events_asked(api) == IDS
+
+
+def test_another_projects_events_are_not_these(parse: Parse, api: Api, tmp_path: Path) -> None:
+    options = {"events_cache_file": str(tmp_path / "events.json")}
+    parse(**options)
+    api.seen.clear()
+    parse(**options, project_id="another")
+    assert events_asked(api) == IDS
