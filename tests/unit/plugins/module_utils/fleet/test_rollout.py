@@ -288,7 +288,7 @@ SEEDS = int(os.environ.get("NIXMETAL_ROLLOUT_SEEDS", "0"))
 
 
 @pytest.mark.parametrize(
-    ("seeds", "count"), [(range(SEEDS or 4), 60), pytest.param(range(SEEDS or 40), 200, marks=pytest.mark.long)]
+    ("seeds", "count"), [(range(SEEDS or 4), 60), pytest.param(range(SEEDS or 12), 200, marks=pytest.mark.long)]
 )
 def test_campaign_no_busy_machine_is_rebooted_and_none_is_forgotten(machine: Any, seeds: range, count: int) -> None:
     """World.reboot asserts that the machine runs nothing; here every machine must have got an end with a reason."""
