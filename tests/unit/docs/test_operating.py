@@ -48,7 +48,7 @@ def test_timers_run_playbooks_that_exist() -> None:
     for path in TIMERS:
         match = re.fullmatch(r"nixmetal-playbook@(\w+)\.service", ini(path)["Timer"]["Unit"])
         assert match, path
-        assert match[1] in playbooks() | {"reclaim"}
+        assert match[1] in playbooks()
     assert "nixmetal.builders.%i" in ini(SERVICE)["Service"]["ExecStart"]
 
 
