@@ -68,7 +68,7 @@ def stage(root: Path, number: int) -> str:
     for name, text in contents.items():
         digest = hashlib.sha256(text).hexdigest()
         _put(root, root / "blobs/sha256" / digest, text, 0o444)
-        files.append({"name": name, "role": name.split("-")[0], "size": len(text), "sha256": digest})
+        files.append({"name": name, "role": name.split("-", maxsplit=1)[0], "size": len(text), "sha256": digest})
     manifest = {"schema": 1, "image_id": image_id, "system": "x86_64-linux", "kernel_params": [], "files": files}
     staged = root / ".state/staging" / image_id / "manifest.json"
     staged.parent.mkdir(parents=True, exist_ok=True)

@@ -61,7 +61,7 @@ def put_image(root: Path, image_id: str) -> dict[str, Any]:
     for name, content in contents.items():
         digest = hashlib.sha256(content).hexdigest()
         (blobs / digest).write_bytes(content)
-        files.append({"name": name, "role": name.split("-")[0], "size": len(content), "sha256": digest})
+        files.append({"name": name, "role": name.split("-", maxsplit=1)[0], "size": len(content), "sha256": digest})
     return {
         "schema": 1,
         "image_id": image_id,
