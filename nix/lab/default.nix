@@ -15,6 +15,9 @@
   adminKeys ? authorizedKeys,
   # Public keys that may read boot id, image id and the number of running builds, as user build.
   factsKeys ? [ ],
+  # Public keys of SSH certificate authorities: a certificate of theirs does as build or as root, whichever is its principal, what the keys
+  # above may.
+  trustedCAKeys ? [ ],
   # Who loads the segments: "stage-1" fetches and verifies them itself, "ipxe" loads them with the initrds.
   loader ? "stage-1",
   # Rules of ../lib/choose-disks.sh. With any, a machine ERASES the disks that fit and makes encrypted swap of them, for /nix to spill to; a
@@ -97,6 +100,8 @@ let
       phoneHome = ../lib/phone-home.sh;
       factsCommand = ../lib/facts.sh;
       buildCommand = ../lib/build-command.sh;
+      authorities = concatStringsSep "\n" trustedCAKeys;
+      principals = limited "build-command" [ "build" ];
       disks = toString disks;
       diskScripts = [
         ../lib/choose-disks.sh

@@ -3,8 +3,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# Sourced by unpack.sh. Environment: rootfs, phoneHome, factsCommand, buildCommand, adminKeys and buildKeys (lines), disks (the allow list;
-# may be empty) and diskScripts. Output: the uppermost layer.
+# Sourced by unpack.sh. Environment: rootfs, phoneHome, factsCommand, buildCommand, adminKeys and buildKeys (lines), authorities and
+# principals of the build user (lines), disks (the allow list; may be empty) and diskScripts. Output: the uppermost layer.
 cp -r "$rootfs" "$out"
 chmod -R u+w "$out"
 cp "$phoneHome" "$out/etc/nixmetal/phone-home"
@@ -20,6 +20,10 @@ chmod 755 "$out"/etc/nixmetal/*
 mkdir "$out/etc/nixmetal/authorized_keys"
 printf '%s\n' "$adminKeys" >"$out/etc/nixmetal/authorized_keys/root"
 printf '%s\n' "$buildKeys" >"$out/etc/nixmetal/authorized_keys/build"
+mkdir "$out/etc/nixmetal/authorized_principals"
+echo root >"$out/etc/nixmetal/authorized_principals/root"
+printf '%s\n' "$principals" >"$out/etc/nixmetal/authorized_principals/build"
+printf '%s\n' "$authorities" >"$out/etc/nixmetal/trusted_user_ca_keys"
 
 cd "$out"
 mkdir -p dev home nix proc root run sys tmp usr/bin usr/sbin var/log

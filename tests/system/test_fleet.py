@@ -191,6 +191,25 @@ def test_a_key_may_read_facts_and_another_build_and_neither_does_more(lab: Lab, 
     assert "builds for Nix and does nothing else" in refused.stderr
 
 
+@pytest.mark.parametrize(
+    ("authority", "principal", "user", "said"),
+    [
+        ("authority_ed25519", "build", "build", "builds for Nix and does nothing else"),
+        ("authority_ed25519", "build", "root", "Permission denied"),
+        ("authority_ed25519", "root", "root", ""),
+        ("stranger_ed25519", "build", "build", "Permission denied"),
+    ],
+)
+def test_a_certificate_may_do_what_its_principal_may(
+    lab: Lab, machines: Machines, authority: str, principal: str, user: str, said: str
+) -> None:
+    key = lab.certified(authority, principal)
+    login = f"{user}@{machines[0]['builder_address']}"
+    answer = lab.login(key, login, machines[0]["builder_host_key"], "echo and more")
+    assert said in answer.stderr
+    assert (answer.stdout == "and more\n") == (not said)
+
+
 @pytest.fixture
 def broken_api(lab: Lab) -> Iterator[None]:
     """Every answer of the API is 500."""

@@ -70,6 +70,8 @@ def prepare(directory: Path, name: str, owner: int, hosts: dict[str, list[str]])
     changes.append(make_key(directory / "ssh/id_ed25519", f"controller of {name}", owner))
     # Reads what the builders tell of themselves, and may do nothing else.
     changes.append(make_key(directory / "ssh/facts_ed25519", f"facts of {name}", owner))
+    # Signs certificates that the builders accept.
+    changes.append(make_key(directory / "ssh/authority_ed25519", f"authority of {name}", owner))
     keys = {"controller": public_key(directory / "ssh/id_ed25519")}
     for key in ["builder", *hosts]:
         path = directory / "keys" / f"{key}_ed25519"
