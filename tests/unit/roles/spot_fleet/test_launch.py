@@ -216,10 +216,15 @@ def test_check_then_launch_then_nothing_to_do(launch: Launch) -> None:
     ],
 )
 def test_wrong_declaration_asks_nobody(launch: Launch, changes: dict[str, Any], words: str) -> None:
-    result = launch.run(**changes)
+    told = launch.root / "told"
+    result = launch.run(**changes, fleet_notify_command=["sh", "-c", f"cat > {told}"])
     assert result.returncode != 0
     assert words in message(result)
     assert not launch.calls.exists()
+    if "fleet_lock_host" not in changes:
+        event = json.loads(told.read_text(encoding="utf-8"))
+        assert event["event"] == ("ceiling" if "spot_fleet_ceiling_usd_per_hour" in changes else "failure")
+        assert words.partition(":")[0] in event["text"]
     # A run that failed has given the lock back.
     assert not (launch.root / "locks" / "ci.lock").exists()
 
