@@ -45,8 +45,7 @@ def builder_rollout_step(
     kept = {name: dict(told) for name, told in memory.items()}
     builders = [facts_of(host) for host in hosts]
     step = rollout.next_step(builders, list(ids), _settings(settings), kept, given, time.time() if now is None else now)
-    left = {facts["builder_id"]: facts["builder_boot_id"] for facts in builders if facts["builder_id"] in step.reboot}
-    return {**dataclasses.asdict(step), "under_way": step.under_way, "finished": step.finished, "leaving": left}
+    return {**dataclasses.asdict(step), "under_way": step.under_way, "finished": step.finished}
 
 
 def _settings(given: Json) -> rollout.RolloutSettings:

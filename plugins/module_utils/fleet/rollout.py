@@ -69,6 +69,9 @@ class Step:
     failed: dict[str, str] = dataclasses.field(default_factory=dict)
     skipped: dict[str, str] = dataclasses.field(default_factory=dict)
     waiting: list[str] = dataclasses.field(default_factory=list)
+    # Machines that publish nothing of their boot, as one's own may, and so are asked.
+    ask: list[str] = dataclasses.field(default_factory=list)
+    leaving: dict[str, str] = dataclasses.field(default_factory=dict)
     stopped: bool = False
 
     @property
@@ -99,12 +102,26 @@ def next_step(
     builders: Sequence[Facts], ids: Sequence[str], settings: RolloutSettings, memory: Memory, proofs: Proofs, now: float
 ) -> Step:
     """Look at every machine, and begin with as many new ones as may be out of service."""
-    known = {facts["builder_id"]: facts for facts in builders}
+    known = {facts["builder_id"]: _with_boot(facts, proofs) for facts in builders}
     step = Step({name: dict(kept) for name, kept in memory.items()})
     for name in ids:
         _judge(step, name, known.get(name), settings, proofs, now)
     _begin(step, known, settings, now)
+    step.ask = [name for name in ids if name in known and _could_tell(known[name])]
+    step.leaving = {name: known[name]["builder_boot_id"] for name in step.reboot}
     return step
+
+
+def _with_boot(facts: Facts, proofs: Proofs) -> Facts:
+    """The facts, with what the machine said over SSH where it has published nothing."""
+    told = proofs.boots.get(facts["builder_id"]) or {}
+    if facts["builder_boot_id"] or not told.get("boot_id"):
+        return facts
+    return {**facts, "builder_boot_id": told["boot_id"], "builder_image_id": told.get("image_id")}
+
+
+def _could_tell(facts: Facts) -> bool:
+    return bool(not facts["builder_boot_id"] and facts["builder_host_key"] and facts["builder_state"] == "active")
 
 
 def _judge(step: Step, name: str, facts: Facts | None, settings: RolloutSettings, proofs: Proofs, now: float) -> None:

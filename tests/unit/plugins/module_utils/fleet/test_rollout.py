@@ -454,6 +454,18 @@ def test_a_port_that_answers_or_a_published_boot_alone_prove_nothing(machine: An
     assert (step.prove, step.verify, step.restore) == (["m000"], [], [])
 
 
+def test_a_machine_that_publishes_nothing_is_asked_over_ssh(machine: Any) -> None:
+    """As one's own machines, whose inventory does not know what they have booted."""
+    builders = states(machine, 1, builder_boot_id=None, builder_image_id=None)
+    first = step_of(builders)
+    assert (first.ask, list(first.skipped)) == (["m000"], ["m000"])
+    assert step_of(builders, proofs=boots(boot_id(7), OLD)).drain == ["m000"]
+    assert step_of(builders, proofs=boots(boot_id(7), NEW)).done == ["m000"]
+    proofs = Proofs(idle=frozenset({"m000"}), boots=boots(boot_id(7), OLD).boots)
+    assert step_of([drained(builders[0])], proofs=proofs).leaving == {"m000": boot_id(7)}
+    assert step_of(states(machine, 1, builder_boot_id=None, builder_host_key=None)).ask == []
+
+
 def test_a_restore_that_failed_is_done_again(machine: Any) -> None:
     builders = [drained(states(machine, 1)[0], LEFT)]
     assert step_of(builders, {"m000": {"done": True}}).restore == ["m000"]
