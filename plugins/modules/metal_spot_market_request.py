@@ -65,7 +65,8 @@ options:
       - What to do when the bid's live request has another plan, metro, price or count than declared.
         The API cannot change a request.
       - V(refuse) fails and tells the differences.
-      - V(create_first) makes the new request and then ends the old one. For a moment both are live and may cost money.
+      - V(create_first) makes the new request and then ends the old one. For a moment both are live and may cost money. With O(wait),
+        the old one is ended when the new one's machines are there, and not when they fail to come.
       - V(end_first) ends the old request and then makes the new one.
     type: str
     choices: [refuse, create_first, end_first]

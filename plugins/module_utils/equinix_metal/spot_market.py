@@ -7,14 +7,16 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, Callable
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal import catalogue
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.client import Client
-from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.errors import Refused
+from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.errors import MetalError, Refused
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.spot_bid import Bid
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.spot_create import create, end, find_own
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.spot_requests import Request
+
+Ready = Callable[[Request], None]
 
 REFUSE, CREATE_FIRST, END_FIRST = "refuse", "create_first", "end_first"
 
@@ -36,8 +38,10 @@ def differences(request: Request, bid: Bid) -> dict[str, tuple[Any, Any]]:
     return {name: pair for name, pair in pairs.items() if pair[0] is not None and pair[0] != pair[1]}
 
 
-def ensure_present(client: Client, bid: Bid, change: str, terminate_devices: bool, check_mode: bool) -> Outcome:
-    """Make sure that one live request has the terms of the bid."""
+def ensure_present(
+    client: Client, bid: Bid, change: str, terminate_devices: bool, check_mode: bool, ready: Ready | None = None
+) -> Outcome:
+    """Make sure that one live request has the terms of the bid. Before a new one takes the place of an old one, `ready` waits for it."""
     mine = find_own(client, bid.fleet, bid.name)
     fitting = [request for request in mine if not differences(request, bid)]
     others = [request for request in mine if differences(request, bid)]
@@ -52,27 +56,45 @@ def ensure_present(client: Client, bid: Bid, change: str, terminate_devices: boo
         outcome.after = kept or planned(bid)
         outcome.ended = [request["id"] for request in others + extra]
         return outcome
-    return _act(client, bid, change, terminate_devices, outcome, others, extra)
+    first, last = (others, extra) if change == END_FIRST else ([], others + extra)
+    try:
+        _act(client, bid, terminate_devices, outcome, first, last, ready if last else None)
+    except MetalError as error:
+        raise _telling(error, outcome, first + last) from error
+    return outcome
 
 
 def _act(
     client: Client,
     bid: Bid,
-    change: str,
     terminate_devices: bool,
     outcome: Outcome,
-    others: list[Request],
-    extra: list[Request],
-) -> Outcome:
-    first, last = (others, extra) if change == END_FIRST else ([], others + extra)
+    first: list[Request],
+    last: list[Request],
+    ready: Ready | None,
+) -> None:
+    """End some, make what is missing, and when that is ready end the others."""
     for request in first:
         outcome.ended += end(client, request, terminate_devices)
     if outcome.after is None:
         known = {request["id"] for request in outcome.before}
         outcome.after, outcome.withdrawn = create(client, bid, known)
+        if ready is not None:
+            ready(outcome.after)
     for request in last:
         outcome.ended += end(client, request, terminate_devices)
-    return outcome
+
+
+def _telling(error: MetalError, outcome: Outcome, replaced: list[Request]) -> MetalError:
+    """The error, with how far a replacement had come: what was made, what ended, and what is still live beside it."""
+    before = {request["id"] for request in outcome.before}
+    made = [outcome.after["id"]] if outcome.after and outcome.after["id"] not in before else []
+    live = [request["id"] for request in replaced if request["id"] not in outcome.ended]
+    told = {"Made before this": made, "Ended before this": outcome.ended, "Not ended": live}
+    if not made and not outcome.ended:
+        return error
+    words = " ".join(f"{name}: {', '.join(ids)}." for name, ids in told.items() if ids)
+    return MetalError(f"{error} {words} What is live may cost money.")
 
 
 def _check_change(bid: Bid, others: list[Request], change: str) -> None:

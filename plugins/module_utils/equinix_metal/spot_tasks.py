@@ -42,12 +42,16 @@ def apply(client: Client, options: dict[str, Any], check_mode: bool) -> Result:
     if options["state"] == "absent":
         return _absent(client, options, check_mode)
     bid = spot_bid.bid_from_options(options)
-    change, terminate = options["change"], options["terminate_devices"]
-    outcome = spot_market.ensure_present(client, bid, change, terminate, check_mode)
+    change, terminate, timeout = options["change"], options["terminate_devices"], options["wait_timeout"]
+
+    def ready(request: dict[str, Any]) -> None:
+        spot_wait.wait_for_devices(client, request["id"], bid.fleet, bid.devices_min, bid.devices_max, timeout)
+
+    outcome = spot_market.ensure_present(client, bid, change, terminate, check_mode, ready if options["wait"] else None)
     result = _result(outcome)
     result["max_cost_usd_per_hour"] = bid.most_usd_per_hour
     if options["wait"] and not check_mode:
-        _add_machines(client, bid, options["wait_timeout"], result)
+        _add_machines(client, bid, timeout, result)
     return result
 
 

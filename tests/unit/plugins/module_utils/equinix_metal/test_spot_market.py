@@ -412,6 +412,64 @@ def test_an_unknown_plan_or_metro_is_told_before_a_purchase(apply, market, chang
     assert market.created == []
 
 
+def deletes(call: Call) -> bool:
+    return call.method == "DELETE"
+
+
+def test_the_old_request_ends_when_the_new_ones_machines_are_there(apply, market) -> None:
+    market.machines = True
+    apply(max_bid_price=0.5)
+    market.machines = False
+    seen = []
+
+    class Slow:
+        """The new request's machines come with the third look at it."""
+
+        def send(self, call: Call) -> Any:
+            if call.path == "/spot-market-requests/r0002" and call.method == "GET":
+                seen.append("look")
+                if len(seen) == 3:
+                    market.fill("r0002", OURS)
+            elif deletes(call):
+                seen.append("end")
+            return market.send(call)
+
+    result = apply(Slow(), wait=True, **REPLACE)
+    assert seen[:4] == ["look", "look", "look", "end"]
+    assert (result["ended"], result["fulfilled"]) == (["r0001"], True)
+
+
+def test_machines_that_do_not_come_leave_the_old_request(apply, market) -> None:
+    market.machines = True
+    apply(max_bid_price=0.5)
+    market.machines = False
+    with pytest.raises(
+        errors.MetalError, match=r"no machine of the request r0002.*Made before this: r0002\. Not ended: r0001\."
+    ):
+        apply(wait=True, wait_timeout=30, **REPLACE)
+    assert list(market.requests) == ["r0001", "r0002"]
+
+
+@pytest.mark.parametrize(
+    ("change", "spoilt", "words"),
+    [
+        ("create_first", deletes, r"Made before this: r0002\. Not ended: r0001\."),
+        ("end_first", lambda call: call.method == "POST", r"Ended before this: r0001\."),
+    ],
+)
+def test_a_replacement_that_fails_half_way_tells_how_far_it_came(
+    apply, market, change: str, spoilt: Any, words: str
+) -> None:
+    apply(max_bid_price=0.5)
+
+    class Breaking:
+        def send(self, call: Call) -> Any:
+            return Answer(403, b'{"errors": ["No."]}', {}) if spoilt(call) else market.send(call)
+
+    with pytest.raises(errors.MetalError, match=words):
+        apply(Breaking(), change=change)
+
+
 def test_waiting_tells_the_machines(apply, market) -> None:
     market.machines = True
     result = apply(wait=True)
