@@ -12,7 +12,7 @@ import re
 from typing import Callable
 
 from .command import Event
-from .errors import plain
+from .errors import RETRYING, UNREACHABLE, plain
 
 PREFIX = "@nix "
 # Numbers of Nix's logger (src/libutil/logging.hh), the same in 2.8, 2.26 and 2.34.
@@ -41,6 +41,7 @@ class BuildLog:
         self.fetched: list[str] = []
         self.copied: list[str] = []
         self.errors: list[str] = []
+        self.unreachable: list[str] = []
         self.others: collections.deque[str] = collections.deque(maxlen=5)
         for line in text.splitlines():
             self.line(line)
@@ -54,7 +55,7 @@ class BuildLog:
     @property
     def words(self) -> str:
         """What went wrong, as Nix and ssh say it."""
-        return "\n".join([*self.errors, *self.others])
+        return "\n".join([*self.errors, *self.unreachable, *self.others])
 
     def tail(self, derivation: str) -> list[str]:
         """The last lines that a build printed."""
@@ -94,8 +95,11 @@ class BuildLog:
 
     def _message(self, event: Event) -> None:
         text = plain(str(event.get("raw_msg") or event.get("msg")))
+        # Nix tries such a cache some times, only warns, and goes on without it.
+        if UNREACHABLE in text and RETRYING not in text:
+            self._add(self.unreachable, text[text.index(UNREACHABLE) :])
         # Nix 2.8 gives some warnings the level of errors.
-        if event.get("level") == ERROR and not text.startswith("warning:"):
+        elif event.get("level") == ERROR and not text.startswith("warning:"):
             self.errors.append(text)
 
     @staticmethod

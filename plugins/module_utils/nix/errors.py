@@ -14,6 +14,8 @@ ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 NO_SPACE = "No space left on device"
 
 NOWHERE = "don't know how to build these paths"
+UNREACHABLE = "unable to download"
+RETRYING = "; retrying in "
 
 
 class NixError(Exception):
@@ -60,6 +62,8 @@ _NO_DAEMON = (
 )
 REMEDIES = {
     NO_SPACE: "There is no space left on {host}: remove old results (nix-collect-garbage) or enlarge the file system of /nix.",
+    UNREACHABLE: "{host} does not reach that address, or is refused there: check the network, the address, and a login that it needs "
+    "(netrc-file in nix.conf). What was fetched is kept, and a next run goes on from there.",
     NOWHERE: "None of the binary caches of {host} has it: check 'substituters', and the keys that {host} trusts "
     "(trusted-public-keys).",
     "hash mismatch in fixed-output derivation": "What was fetched is not what the expression expects: if it is the right thing, "

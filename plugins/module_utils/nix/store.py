@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from .command import Nix
-from .errors import NOWHERE, NixError, essence, plain, remedy
+from .errors import NOWHERE, RETRYING, NixError, essence, plain, remedy
 
 HASH_LENGTH = 32
 BUILD_LIST = re.compile(r"(these \d+ derivations|this derivation) will be built")
@@ -91,10 +91,10 @@ def missing(nix: Nix, derivation: str, environment: Mapping[str, str] | None = N
     answer = nix.run("nix-store", "--realise", "--dry-run", derivation, environment=environment)
     # Of a path that is nowhere a dry run only says so, and succeeds.
     if answer.code or NOWHERE in answer.err:
-        text = plain(answer.err).strip() if NOWHERE in answer.err else essence(answer.err)
-        raise NixError(
-            f"Nix on {nix.host} cannot build {derivation}: {text}{remedy(text, nix.host)}", stderr=plain(answer.err)
-        )
+        lines = [line for line in plain(answer.err).strip().splitlines() if RETRYING not in line]
+        text = "\n".join(lines) if NOWHERE in answer.err else essence(answer.err)
+        hint = remedy(text, nix.host).replace(" ", "\n" if "\n" in text else " ", 1)
+        raise NixError(f"Nix on {nix.host} cannot build {derivation}: {text}{hint}", stderr=plain(answer.err))
     return read_dry_run(answer.err)
 
 

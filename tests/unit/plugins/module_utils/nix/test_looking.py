@@ -206,6 +206,20 @@ def test_a_built_path_is_fetched_from_a_cache_or_said_to_be_nowhere(real_nix: Re
     assert not build(fetching, wanted_path).changed
 
 
+@pytest.mark.parametrize("check_mode", [True, False])
+def test_a_cache_that_cannot_be_reached_is_named(real_nix: RealNix, check_mode: bool) -> None:
+    path = f"{real_nix.environment['NIX_STORE_DIR']}/{'a' * 32}-x"
+    # Port 9 (discard) is served nowhere. Nix would try for half a minute.
+    nix = real_nix.nix(substituters=["http://127.0.0.1:9"], download_attempts=1)
+    with pytest.raises(NixError) as caught:
+        build(nix, Request(Source(path=path)), check_mode=check_mode)
+    said = str(caught.value)
+    assert "unable to download 'http://127.0.0.1:9/nix-cache-info'" in said
+    assert "does not reach that address" in said
+    assert "None of the binary caches" not in said
+    assert "retrying in" not in said
+
+
 def test_a_cache_whose_key_is_not_trusted_is_not_believed(real_nix: RealNix, tmp_path: Path) -> None:
     cache = f"file://{tmp_path}/cache"
     image = move(real_nix, cache)
