@@ -82,8 +82,8 @@ def _rewrite(page: Path, checkout: Path, known: set[Path], match: re.Match[str])
     if path is None or path in known or not path.is_relative_to(checkout):
         return match[0]
     kind = "tree" if path.is_dir() else "blob"
-    _, hash_sign, anchor = link.partition("#")
-    return f"{REPOSITORY}/{kind}/main/{path.relative_to(checkout)}{hash_sign}{anchor}"
+    anchor = link[link.index("#") :] if "#" in link else ""
+    return f"{REPOSITORY}/{kind}/main/{path.relative_to(checkout)}{anchor}"
 
 
 def _path(link: str, page: Path) -> Path | None:
