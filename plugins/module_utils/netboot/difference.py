@@ -43,7 +43,10 @@ def blob_sizes(description: dict[str, Any]) -> dict[str, int]:
 
 def as_diff(channel: str, before: dict[str, Any], after: dict[str, Any]) -> dict[str, str]:
     """The form in which Ansible shows a difference."""
-    costs = {"bytes_added": bytes_added(before, after), "bytes_freed": bytes_added(before=after, after=before) if before else 0}
+    costs = {
+        "bytes_added": bytes_added(before, after),
+        "bytes_freed": bytes_added(before=after, after=before) if before else 0,
+    }
     return {
         "before_header": f"channel {channel} (release {before.get('release_id', 'none')})",
         "after_header": f"channel {channel} (release {after['release_id']})",
