@@ -103,7 +103,7 @@ options:
     description:
       - Connections over which the bytes travel, at most 16. With V(0) it is one, or four when an answer of the other host takes more
         than 5 ms, as the window of a single connection would hold it up then, unless O(bandwidth_limit) does so anyway.
-      - With O(via=controller) it is always one.
+      - Each file travels over one of them, so that a source of one large file gains nothing. With O(via=controller) it is always one.
     type: int
     default: 0
   connect_timeout:

@@ -32,13 +32,13 @@ class Pipeline:
     All of one file is done by one thread, in the order in which it was asked for.
     """
 
-    def __init__(self, store: Store, progress: Progress) -> None:
+    def __init__(self, store: Store, progress: Progress, connections: int = 1) -> None:
         self._store = store
         self._progress = progress
-        self._free: queue.Queue[bytearray] = queue.Queue()
-        for _number in range(limits.BUFFERS):
-            self._free.put(bytearray(limits.CHUNK))
-        self._lines: list[queue.Queue[Task | None]] = [queue.Queue() for _number in range(limits.FILES_AT_ONCE)]
+        self._intakes = [Intake(self, max(2, limits.BUFFERS // connections)) for _number in range(connections)]
+        self._lines: list[queue.Queue[Task | None]] = [
+            queue.Queue() for _number in range(max(limits.FILES_AT_ONCE, connections))
+        ]
         self._failure: StreamError | None = None
         self._flushers = ThreadPoolExecutor(max_workers=FLUSHERS)
         self._settling = threading.BoundedSemaphore(4 * FLUSHERS)
@@ -49,31 +49,60 @@ class Pipeline:
         for thread in self._threads:
             thread.start()
 
-    def buffer(self) -> bytearray:
-        """A free buffer; while all are in use the network waits, and the sender with it."""
-        buffer = self._free.get()
-        self._raise()
-        return buffer
+    def intake(self, index: int) -> Intake:
+        """Where a connection brings what it received."""
+        return self._intakes[index]
 
-    def write(self, job: Job, buffer: bytearray, view: memoryview) -> None:
-        """Take the next bytes of a file, and the buffer that holds them."""
-        self._line(job).put(lambda: self._write(job, buffer, view))
+    def put(self, job: Job, task: Task) -> None:
+        """Let the thread that has this file do something."""
+        self._lines[job.lane % len(self._lines)].put(task)
+
+    def write(self, job: Job, view: memoryview) -> None:
+        """In that thread: take the next bytes of a file."""
+        part = self._part(job)
+        part.write(view)
+        self._progress.count(sent=len(view))
+        view.release()
+        self._flush_behind(job, part)
 
     def borrow(self, job: Job, donor: Donor, length: int) -> None:
-        """Take the next bytes of a file from another one here."""
-        self._line(job).put(lambda: self._borrow(job, donor, length))
+        """In that thread: take the next bytes of a file from another one here."""
+        if donor.arriving and donor.digest != job.entry.sha256:
+            self._await(donor, length)
+        part, offset = self._part(job), donor.offset
+        view = memoryview(bytearray(limits.CHUNK))
+        descriptor = self._open_donor(donor)
+        try:
+            while length:
+                count = part.borrow(descriptor, offset, view[:length])
+                if not count:
+                    raise StreamError(f"{donor.path} is shorter than it was said to be; run again")
+                self._progress.count(reused=count)
+                length, offset = length - count, offset + count
+        finally:
+            os.close(descriptor)
+        self._flush_behind(job, part)
 
     def settle(self, job: Job) -> None:
-        """A file is complete: verify it, and put it into place."""
-        self._line(job).put(lambda: self._settle(job))
+        """In that thread: a file is complete, so verify it, and put it into place."""
+        part = self._part(job)
+        _wait_for_flush(job)
+        try:
+            part.verify(", ".join(sorted(job.donors.values())))
+        except StreamError:
+            for digest in job.donors:
+                self._store.distrust(digest)
+            raise
+        self._settling.acquire()
+        self._settled.append(self._flushers.submit(self._put_in_place, job.entry, part))
 
     def finish(self) -> None:
         """Wait until everything is in place."""
         self._end()
-        self._raise()
+        self.check()
         for settled in self._settled:
             settled.result()
-        self._raise()
+        self.check()
         self._progress.files_sent = len(self._settled)
 
     def stop(self) -> None:
@@ -83,7 +112,8 @@ class Pipeline:
         self._end()
         self._flushers.shutdown(wait=True)
 
-    def _raise(self) -> None:
+    def check(self) -> None:
+        """Raise what ended it, if anything did."""
         if self._failure is not None:
             raise self._failure
 
@@ -93,9 +123,6 @@ class Pipeline:
         self._wake()
         for thread in self._threads:
             thread.join()
-
-    def _line(self, job: Job) -> queue.Queue[Task | None]:
-        return self._lines[job.lane % len(self._lines)]
 
     def _wake(self) -> None:
         """Whoever waits for a file to grow looks again."""
@@ -112,45 +139,9 @@ class Pipeline:
                 except OSError as problem:
                     self._failure = self._explain(problem)
             if self._failure is not None:
-                self._free.put(bytearray(0))  # wakes the network's thread up, which then raises the failure
+                for intake in self._intakes:
+                    intake.wake()
             self._wake()
-
-    def _write(self, job: Job, buffer: bytearray, view: memoryview) -> None:
-        part = self._part(job)
-        part.write(view)
-        self._progress.count(sent=len(view))
-        view.release()
-        self._free.put(buffer)
-        self._flush_behind(job, part)
-
-    def _borrow(self, job: Job, donor: Donor, length: int) -> None:
-        part, offset = self._part(job), donor.offset
-        view = memoryview(bytearray(limits.CHUNK))
-        if donor.arriving and donor.digest != job.entry.sha256:
-            self._await(donor, length)
-        descriptor = self._open_donor(donor)
-        try:
-            while length:
-                count = part.borrow(descriptor, offset, view[:length])
-                if not count:
-                    raise StreamError(f"{donor.path} is shorter than it was said to be; run again")
-                self._progress.count(reused=count)
-                length, offset = length - count, offset + count
-        finally:
-            os.close(descriptor)
-        self._flush_behind(job, part)
-
-    def _settle(self, job: Job) -> None:
-        part = self._part(job)
-        _wait_for_flush(job)
-        try:
-            part.verify(", ".join(sorted(job.donors.values())))
-        except StreamError:
-            for digest in job.donors:
-                self._store.distrust(digest)
-            raise
-        self._settling.acquire()
-        self._settled.append(self._flushers.submit(self._put_in_place, job.entry, part))
 
     def _put_in_place(self, entry: Entry, part: Part) -> None:
         try:
@@ -177,7 +168,7 @@ class Pipeline:
 
         with self._grown:
             self._grown.wait_for(lambda: self._failure or is_there())
-        self._raise()
+        self.check()
 
     def _open_donor(self, donor: Donor) -> int:
         """A file that lends may be arriving itself: then it has its first name still, or its last one already."""
@@ -203,6 +194,43 @@ class Pipeline:
         if problem.errno in (errno.ENOSPC, errno.EDQUOT):
             text += ". What arrived is kept: free some space and run again to go on from there"
         return StreamError(text)
+
+
+class Intake:
+    """The buffers of one connection, and the way from them to the threads that hash and write."""
+
+    def __init__(self, pipeline: Pipeline, buffers: int) -> None:
+        self._pipeline = pipeline
+        self._free: queue.Queue[bytearray] = queue.Queue()
+        for _number in range(buffers):
+            self._free.put(bytearray(limits.CHUNK))
+
+    def buffer(self) -> bytearray:
+        """A free buffer; while all are in use the connection waits, and the sender with it."""
+        buffer = self._free.get()
+        self._pipeline.check()
+        return buffer
+
+    def wake(self) -> None:
+        """Let whoever waits for a buffer look at what ended the pipeline."""
+        self._free.put(bytearray(0))
+
+    def write(self, job: Job, buffer: bytearray, view: memoryview) -> None:
+        """The next bytes of a file, and the buffer that holds them."""
+
+        def task() -> None:
+            self._pipeline.write(job, view)
+            self._free.put(buffer)
+
+        self._pipeline.put(job, task)
+
+    def borrow(self, job: Job, donor: Donor, length: int) -> None:
+        """The next bytes of a file, which another one here holds."""
+        self._pipeline.put(job, lambda: self._pipeline.borrow(job, donor, length))
+
+    def settle(self, job: Job) -> None:
+        """A file is complete."""
+        self._pipeline.put(job, lambda: self._pipeline.settle(job))
 
 
 def _wait_for_flush(job: Job) -> None:

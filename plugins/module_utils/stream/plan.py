@@ -98,6 +98,24 @@ class Job:
 Step = tuple[Job, Optional[Segment]]  # no segment: the file is complete
 
 
+def plan_lanes(jobs: list[Job], count: int) -> list[list[Step]]:
+    """What comes over each connection. Over a single one two files come side by side; over several each brings files of its own."""
+    if count == 1:
+        return [list(schedule(jobs, limits.FILES_AT_ONCE))]
+    shares: list[list[Job]] = [[] for _number in range(count)]
+    sizes = [0] * count
+    together = any(job.borrows_from_another for job in jobs)  # a file must not wait for what another connection brings
+    for job in jobs:
+        lane = 0 if together else sizes.index(min(sizes))
+        shares[lane].append(job)
+        sizes[lane] += 1 + sum(segment.length for segment in job.segments)
+    steps = [list(schedule(share, 1)) for share in shares]
+    for lane, share in enumerate(shares):
+        for job in share:
+            job.lane = lane
+    return steps
+
+
 def schedule(jobs: list[Job], width: int) -> Iterator[Step]:
     """The order in which everything comes: so many files grow side by side, a slice of each in turn.
 

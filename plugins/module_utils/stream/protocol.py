@@ -4,11 +4,11 @@
 
 """The messages between the two sides of a transfer.
 
-After the TLS handshake both sides greet; whoever connected says which of how many connections this one is. Then, on the
-first connection, the receiver asks: frames WANT, each a list of (digest, offset, length), and GO. The sender answers with
-the contents of these ranges, in that order, as frames DATA that never cross a range: one frame on each connection in turn.
-The receiver ends with DONE once everything is durable. PING says that a side lives while it is busy; ERROR carries a last
-word. A frame is one byte of kind, four bytes of length, and that many bytes.
+After the TLS handshake both sides greet; whoever connected says which of how many connections this one is. Then the receiver
+asks on each: frames WANT, each a list of (digest, offset, length), and GO. The sender answers there with the contents of these
+ranges, in that order, as frames DATA that never cross a range. The receiver ends with DONE on the first connection once
+everything is durable. PING says that a side lives while it is busy; ERROR carries a last word. A frame is one byte of kind,
+four bytes of length, and that many bytes.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import re
 import socket
 import ssl
 import struct
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, wait
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from typing import NamedTuple, TypeVar
 
 from . import limits, tls
@@ -190,6 +190,21 @@ def receive_wants(channel: Channel) -> list[Range]:
         ranges.extend(RANGE.iter_unpack(content))
         if len(ranges) > limits.MAX_RANGES:
             raise StreamError(f"the receiver asks for more than {limits.MAX_RANGES} ranges")
+
+
+def serve_all(lanes: list[Channel], serve: Callable[[int], None]) -> None:
+    """Serve every connection, each in a thread of its own where there are several. Where one fails, all are broken."""
+    if len(lanes) == 1:
+        serve(0)
+        return
+    with ThreadPoolExecutor(len(lanes)) as pool:
+        serving = {pool.submit(serve, index): lane for index, lane in enumerate(lanes)}
+        wait(serving, return_when=FIRST_EXCEPTION)
+        for one, lane in serving.items():
+            if one.done() and (problem := one.exception()):
+                last_word(lane, str(problem))
+                lanes[0].abort()
+                raise problem
 
 
 def last_word(channel: Channel, text: str) -> None:

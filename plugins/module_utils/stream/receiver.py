@@ -6,15 +6,13 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from . import limits, protocol
 from .errors import StreamError
 from .manifest import Entry
-from .pipeline import Pipeline
-from .plan import Job, Step, Store, make_jobs, schedule
+from .pipeline import Intake, Pipeline
+from .plan import Job, Step, Store, make_jobs, plan_lanes
 from .progress import Progress
 from .protocol import Channel
 
@@ -25,11 +23,13 @@ def receive(channel: Channel, store: Store, lacking: list[Entry], progress: Prog
     with ThreadPoolExecutor(max_workers=1) as aside:
         jobs = channel.attend(aside.submit(make_jobs, store, lacking))
         progress.bytes_resumed = sum(job.part.length for job in jobs if job.part)
-        steps = list(schedule(jobs, limits.FILES_AT_ONCE))
-        protocol.send_wants(channel, _ranges(steps))
-        pipeline = Pipeline(store, progress)
+        lanes = channel.lanes
+        steps = plan_lanes(jobs, len(lanes))
+        for lane, its_steps in zip(lanes, steps):
+            protocol.send_wants(lane, _ranges(its_steps))
+        pipeline = Pipeline(store, progress, len(lanes))
         try:
-            _take(channel, steps, pipeline)
+            protocol.serve_all(lanes, lambda index: _take(lanes[index], steps[index], pipeline.intake(index)))
             channel.attend(aside.submit(pipeline.finish))
         finally:
             pipeline.stop()
@@ -48,29 +48,27 @@ def _ranges(steps: list[Step]) -> list[protocol.Range]:
     ]
 
 
-def _take(channel: Channel, steps: list[Step], pipeline: Pipeline) -> None:
-    """The network's thread: from frames, one of each connection in turn, into buffers, and on to the pipeline."""
-    lanes = itertools.cycle(channel.lanes)
+def _take(channel: Channel, steps: list[Step], intake: Intake) -> None:
+    """A connection's thread: from frames into buffers, and on to the pipeline."""
     for job, segment in steps:
         if not segment:
-            pipeline.settle(job)
+            intake.settle(job)
         elif segment.donor:
-            pipeline.borrow(job, segment.donor, segment.length)
+            intake.borrow(job, segment.donor, segment.length)
         else:
-            _take_range(lanes, job, segment.length, pipeline)
+            _take_range(channel, job, segment.length, intake)
 
 
-def _take_range(lanes: Iterator[Channel], job: Job, length: int, pipeline: Pipeline) -> None:
+def _take_range(channel: Channel, job: Job, length: int, intake: Intake) -> None:
     while length:
-        channel = next(lanes)
         kind, size = channel.header()
         if kind != protocol.DATA or not 0 < size <= min(length, limits.CHUNK):
             raise StreamError(
                 f"the sender sent a message of kind {kind[0]} and {size} bytes where {length} bytes of "
                 f"{job.entry.name} were due"
             )
-        buffer = pipeline.buffer()
+        buffer = intake.buffer()
         view = memoryview(buffer)[:size]
         channel.fill(view)
-        pipeline.write(job, buffer, view)
+        intake.write(job, buffer, view)
         length -= size

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from . import limits, protocol, source
 from .errors import StreamError
 from .progress import Progress
-from .protocol import HEADER, Channel
+from .protocol import HEADER, Channel, serve_all
 from .timing import Limiter
 
 
@@ -29,28 +28,26 @@ class Frame(NamedTuple):
 
 
 def send(channel: Channel, places: dict[str, tuple[str, int]], limit: int, progress: Progress) -> None:
-    """Send what the receiver asks for, and wait until it says that all of it is durable."""
-    wanted = protocol.receive_wants(channel)
-    progress.begin(sum(length for _digest, _offset, length in wanted))
-    for digest, offset, length in wanted:
+    """Send what the receiver asks for on each connection, and wait until it says that all of it is durable."""
+    lanes = channel.lanes
+    wanted = [protocol.receive_wants(lane) for lane in lanes]
+    progress.begin(sum(length for ranges in wanted for _digest, _offset, length in ranges))
+    for digest, offset, length in itertools.chain.from_iterable(wanted):
         path, size = places.get(digest.hex(), ("", 0))
         if not path or offset + length > size:
             raise StreamError("the receiver asks for something that is not in the manifest")
-    lanes = channel.lanes
     share = max(1, limit // len(lanes)) if limit else 0
     chunk = min(limits.CHUNK, max(limits.SMALL_CHUNK, share // 10)) if share else limits.CHUNK
-
-    def serve(index: int) -> None:
-        frames = itertools.islice(_frames(wanted, places, chunk), index, None, len(lanes))
-        _serve(Outgoing(lanes[index], chunk, share, progress), frames)
-
-    _side_by_side(lanes, serve)
+    serve_all(
+        lanes,
+        lambda index: _serve(Outgoing(lanes[index], chunk, share, progress), _frames(wanted[index], places, chunk)),
+    )
     if channel.expect(protocol.DONE):
         raise StreamError("the receiver ended with something else than its end")
 
 
 def _frames(wanted: list[protocol.Range], places: dict[str, tuple[str, int]], chunk: int) -> Iterator[Frame]:
-    """What is wanted, cut into frames: the same on each connection, which takes its turn of them."""
+    """What is wanted, cut into frames."""
     for digest, offset, length in wanted:
         path, size = places[digest.hex()]
         for start in range(offset, offset + length, chunk):
@@ -69,21 +66,6 @@ def _serve(outgoing: Outgoing, frames: Iterable[Frame]) -> None:
         finally:
             os.close(descriptor)
     outgoing.flush()
-
-
-def _side_by_side(lanes: list[Channel], serve: Callable[[int], None]) -> None:
-    """Serve all connections. Where one fails, the receiver hears of it there, and the others are broken."""
-    if len(lanes) == 1:
-        return serve(0)
-    with ThreadPoolExecutor(len(lanes)) as pool:
-        serving = {pool.submit(serve, index): lane for index, lane in enumerate(lanes)}
-        wait(serving, return_when=FIRST_EXCEPTION)
-        for one, lane in serving.items():
-            if one.done() and (problem := one.exception()):
-                protocol.last_word(lane, str(problem))
-                lanes[0].abort()
-                raise problem
-    return None
 
 
 class Outgoing:

@@ -44,7 +44,7 @@ def carried(channel: Channel) -> list[int]:
 
 
 @FOUR
-def test_frames_take_turns_on_all_connections(link, transfer, make_image, noise, blobs, tmp_path):
+def test_files_are_shared_out_among_all_connections(link, transfer, make_image, noise, blobs, tmp_path):
     files = {"kernel": noise(5_000_000), **{f"initrd-{number:02d}": noise(number * 4001) for number in range(1, 40)}}
     ended = transfer(make_image(files), tmp_path / "web")
     assert ended.receiver_error is None
@@ -52,7 +52,7 @@ def test_frames_take_turns_on_all_connections(link, transfer, make_image, noise,
     assert len(link.receiver.lanes) == 4
     assert set(blobs(tmp_path / "web").values()) == set(files.values())
     assert ended.progress.bytes_sent == sum(map(len, files.values()))
-    assert min(carried(link.receiver)) > 1_000_000
+    assert min(carried(link.receiver)) > 900_000
 
 
 @FOUR
