@@ -8,12 +8,9 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """Shared by the modules that ask for jobs; the SSH part also by those that ask builders for other facts."""
+    """Shared by the modules that ask for jobs; the builders and SSH also by those that ask for other facts."""
 
     DOCUMENTATION = r"""
-extends_documentation_fragment:
-  - nixmetal.builders.builder_jobs.builders
-  - nixmetal.builders.builder_jobs.ssh
 options:
   source:
     description:

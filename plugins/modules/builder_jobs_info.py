@@ -17,6 +17,8 @@ author:
   - nixmetal.builders contributors (@nixmetal)
 extends_documentation_fragment:
   - nixmetal.builders.builder_jobs
+  - nixmetal.builders.builder_jobs.builders
+  - nixmetal.builders.builder_jobs.ssh
   - nixmetal.builders.attributes
   - nixmetal.builders.attributes.info_module
 seealso:

@@ -19,6 +19,8 @@ author:
   - nixmetal.builders contributors (@nixmetal)
 extends_documentation_fragment:
   - nixmetal.builders.builder_jobs
+  - nixmetal.builders.builder_jobs.builders
+  - nixmetal.builders.builder_jobs.ssh
   - nixmetal.builders.attributes
   - nixmetal.builders.attributes.action
 attributes:
