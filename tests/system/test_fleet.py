@@ -131,7 +131,7 @@ let
     args = [ "sh" "-euc" ''
       read -r boot </proc/sys/kernel/random/boot_id
       begin=$(date +%%s)
-      sleep 10
+      sleep 20
       echo "$boot $begin $(date +%%s)" >"$out"
     '' ];
   });
@@ -139,6 +139,7 @@ in map build [ 1 2 ]
 """
 
 
+@pytest.mark.long
 def test_nix_builds_on_both_machines_of_the_file_at_once(lab: Lab, handed_over: Machines) -> None:
     boot_ids = [machine["builder_boot_id"] for machine in handed_over]
     command = f"nix-build --no-out-link --max-jobs 0 --argstr bootId {boot_ids[0]} --argstr busybox /usr/bin/busybox"
