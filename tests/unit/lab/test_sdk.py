@@ -20,7 +20,8 @@ PROJECT = "7d1b3f0e-52c4-4c8e-9a5e-0c1d2e3f4a5b"
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory):
-    with running(tmp_path_factory.mktemp("emulator")) as emulator:
+    reservations = [{"plan": "c3.small.x86", "metro": "da"}]
+    with running(tmp_path_factory.mktemp("emulator"), reservations=reservations) as emulator:
         configuration = equinix_metal.Configuration(
             host=f"{emulator.url}/metal/v1", api_key={"x_auth_token": "lab-token"}
         )
@@ -83,6 +84,35 @@ def test_account(client):
     assert equinix_metal.ProjectsApi(client).find_project_by_id(PROJECT).name == "lab"
     assert equinix_metal.UsersApi(client).find_current_user().email
     assert equinix_metal.SSHKeysApi(client).find_project_ssh_keys(PROJECT).ssh_keys == []
+
+
+def test_reserved_servers(client):
+    api = equinix_metal.HardwareReservationsApi(client)
+    (free,) = api.find_project_hardware_reservations(PROJECT, provisionable="only").hardware_reservations
+    assert (free.plan.slug, free.facility.code, free.provisionable, free.device) == ("c3.small.x86", "da11", True, None)
+    order = equinix_metal.DeviceCreateInMetroInput(
+        metro="da", plan="c3.small.x86", operating_system="debian_12", hardware_reservation_id=free.id
+    )
+    made = equinix_metal.DevicesApi(client).create_device(PROJECT, equinix_metal.CreateDeviceRequest(order))
+    assert made.hardware_reservation.href.endswith(free.id)
+    (used,) = api.find_project_hardware_reservations(PROJECT, state="active", include=["device"]).hardware_reservations
+    assert used.device.id == made.id
+    assert api.find_hardware_reservation_by_id(free.id).provisionable is False
+    assert equinix_metal.DevicesApi(client).delete_device(made.id, force_delete=True) is None
+
+
+def test_keys_and_owners(client):
+    keys = equinix_metal.SSHKeysApi(client)
+    made = keys.create_ssh_key(equinix_metal.SSHKeyCreateInput(label="mine", key="ssh-ed25519 AAAA"))
+    assert keys.find_ssh_key_by_id(made.id).label == "mine"
+    assert keys.update_ssh_key(made.id, equinix_metal.SSHKeyInput(label="ours")).label == "ours"
+    assert [key.id for key in keys.find_ssh_keys().ssh_keys] == [made.id]
+    assert keys.delete_ssh_key(made.id) is None
+    # The model keeps no more than the link, included or not.
+    project = equinix_metal.ProjectsApi(client).find_project_by_id(PROJECT)
+    organization = project.organization.href.rpartition("/")[2]
+    assert equinix_metal.OrganizationsApi(client).find_organization_by_id(organization).name == "Lab"
+    assert [item.id for item in equinix_metal.ProjectsApi(client).find_projects().projects] == [PROJECT]
 
 
 def test_spot_market(client):
