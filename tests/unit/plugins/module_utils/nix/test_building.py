@@ -188,7 +188,11 @@ def test_a_flake_is_built(real_nix: RealNix, tmp_path: Path) -> None:
         'builder = "/bin/sh"; args = [ "-c" "echo flake >$out" ]; }; }; }'
     )
     request = Request(Source(flake=f"path:{directory}", attr="thing"))
+    foretold = build(real_nix.nix(), request, check_mode=True)
+    assert foretold.built == [foretold.derivation]
+    assert not Path(str(foretold.derivation)).exists()
     evaluated = build(real_nix.nix(), dataclasses.replace(request, evaluate_only=True))
+    assert (evaluated.derivation, evaluated.out_path) == (foretold.derivation, foretold.out_path)
     assert not Path(str(evaluated.out_path)).exists()
     with pytest.raises(NixError, match="no link to the derivation of a flake: leave out 'out_link'"):
         build(real_nix.nix(), dataclasses.replace(request, evaluate_only=True, out_link=str(tmp_path / "link")))
