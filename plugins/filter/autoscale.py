@@ -57,6 +57,7 @@ def autoscale_plan(
         blocked=blocked_offers(sizes, answers),
         state=_state(readings.get("state")),
         now=_moment(now),
+        paused=readings.get("paused", []),
     )
     return decide(taken, Settings(Limits(**limits), with_images(sizes, answers)))
 

@@ -39,6 +39,7 @@ class Readings:
     blocked: Mapping[str, str]
     state: Any
     now: datetime
+    paused: Sequence[Json] = ()
 
 
 @dataclasses.dataclass
@@ -84,7 +85,7 @@ def autoscale_plan(readings: Readings, settings: Settings) -> dict[str, Any]:
         each.decide()
     failed = _failed(readings, settings)
     cost = committed(machines, readings.requests)
-    buyer = Buyer(machines, cost, settings, Market(readings.offers, readings.blocked, failed))
+    buyer = Buyer(machines, cost, settings, Market(readings.offers, readings.blocked, failed, readings.paused))
     # What must be there whatever the queue says comes first.
     buyer.buy([(each.size, _below_min(each), "below min of the class") for each in classes])
     bought = {each.size.name: sum(item.size is each.size for item in buyer.purchases) for each in classes}

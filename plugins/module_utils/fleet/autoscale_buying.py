@@ -71,8 +71,15 @@ class Purchase:
 class Market:
     """What can be bought: offers that did not fail lately, where the provider has the plan and the price is within the bid."""
 
-    def __init__(self, answers: Mapping[str, Json], blocked: Mapping[str, str], failed: Mapping[str, float]) -> None:
+    def __init__(
+        self,
+        answers: Mapping[str, Json],
+        blocked: Mapping[str, str],
+        failed: Mapping[str, float],
+        paused: Sequence[Json] = (),
+    ) -> None:
         self._answers = answers
+        self._paused = {(pause["plan"], pause["metro"]) for pause in paused}
         self._blocked = blocked
         self._failed = failed
 
@@ -86,18 +93,18 @@ class Market:
             found = [metro for metro in self._metros(offer) if offer.bid_name(metro) not in self._failed]
             if found:
                 return offer, found[0]
-            reasons.append(
-                f"{offer.plan} is not for sale within {offer.max_bid_usd_per_hour} USD in {', '.join(offer.metros)}, or was not lately"
-            )
+            where = f"{', '.join(offer.metros)} within {offer.max_bid_usd_per_hour} USD"
+            reasons.append(f"{offer.plan} is not to be had in {where}, failed there lately, or is paused")
         return "; ".join(reasons)
 
     def _metros(self, offer: Offer) -> list[str]:
         """Where it can be had, in order of preference. Without an answer every metro is worth a try."""
         answer = self._answers.get(offer.provider)
         if answer is None:
-            return list(offer.metros)
+            return [metro for metro in offer.metros if (offer.plan, metro) not in self._paused]
         sold = {entry["metro"]: entry for entry in answer["offers"] if entry["plan"].lower() == offer.plan}
-        return [metro for metro in offer.metros if metro in sold and _within(sold[metro], offer)]
+        places = [metro for metro in offer.metros if metro in sold and (offer.plan, metro) not in self._paused]
+        return [metro for metro in places if _within(sold[metro], offer)]
 
 
 def _within(entry: Json, offer: Offer) -> bool:

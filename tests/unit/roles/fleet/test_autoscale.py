@@ -254,5 +254,5 @@ def test_an_offer_that_cannot_be_bought_is_told_and_waited_for(fleet: Any, hydra
     assert "small-c3-small-x86-am-50 could not be bought" in said(result)
     assert len(devices(fleet)) == 2
     again = play(fleet, hydra)
-    assert "or was not lately" in said(again)
+    assert "failed there lately" in said(again)
     assert len(devices(fleet)) == 2

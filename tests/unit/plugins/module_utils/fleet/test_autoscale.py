@@ -322,11 +322,13 @@ def test_offers_in_order_of_preference() -> None:
     assert chosen(first, second) == [("c3-small-x86", "da")]
     assert chosen(sold("c3.small.x86", "am", 5), second) == [("m3-large-x86", "am")]
     assert chosen(sold("m3.large.x86", "am", 1, 3.01)).endswith(
-        "m3.large.x86 is not for sale within 3 USD in am, da, or was not lately"
+        "m3.large.x86 is not to be had in am, da within 3 USD, failed there lately, or is paused"
     )
     lately = {"schema": 1, "fleet": "lab", "wanted": {}, "failed": {"small-c3-small-x86-da-50": NOW.timestamp() - 60}}
     assert chosen(first, second, state=lately) == [("m3-large-x86", "am")]
     assert chosen(first, sold("c3.small.x86", "am", 0.4), state=lately) == [("c3-small-x86", "am")]
+    paused = readings(runnable=1, paused=[{"plan": "c3.small.x86", "metro": "am"}])
+    assert plan(paused, declared)["create"][0]["metro"] == "da", "machines were reclaimed there again and again"
     again = readings(machine(1), machine(2, builder_location="da"), runnable=30)
     assert [(entry["new"], entry["count"]) for entry in plan(again)["create"]] == [(1, 2)], (
         "machines alike in metro and price"
