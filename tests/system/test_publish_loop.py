@@ -84,7 +84,8 @@ def check(store: Path, seen: list[Boots], trouble: Trouble) -> None:
     releases = set.union(*(one.releases for one in seen))
     print(
         f"seed {SEED}: {boots} boots, {requests} requests, {len(releases)} releases seen; done {dict(done)}; "
-        f"{trouble.kills} writers killed, file system full {trouble.floods} times, {len(refused)} refusals"
+        f"{trouble.kills} writers killed, file system full {trouble.floods} times, {len(refused)} refusals, "
+        f"{sum(len(one.slow) for one in seen)} boots slower than the grace time"
     )
     assert [failure for one in seen for failure in one.failures] == []
     assert min(done[name] for name in ("publish", "back", "promote", "prune")) > 0
