@@ -271,9 +271,12 @@ def test_a_directory_travels_too(hosts, tmp_path):
     assert sorted(os.listdir(tmp_path / "mirror")) == ["initrd-00", "kernel", "manifest.json"]
 
 
-def test_memory_stays_flat(hosts):
-    hosts.limit = 48_000_000
-    for answer in hosts.begin():
+@pytest.mark.parametrize("connections", [1, 16])
+def test_memory_stays_flat(hosts, connections):
+    hosts.limit, hosts.connections = 24_000_000, connections
+    begun = hosts.begin()
+    hosts.wait_for_bytes(20_000_000)
+    for answer in begun:
         status = Path(f"/proc/{answer['pid']}/status").read_text()
         peak = int(status.partition("VmHWM:")[2].split()[0])
         assert peak < 64 * 1024
