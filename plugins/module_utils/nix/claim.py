@@ -19,9 +19,8 @@ import time
 from collections.abc import Mapping
 from typing import Any, Callable
 
-from .job import LOOK_SECONDS, OLD_SECONDS, Job
+from .job import CLAIMS, LOOK_SECONDS, OLD_SECONDS, Job
 
-CLAIMS = "claims"
 # What the derivation's own path stands for, or what does not reach Nix.
 NOT_THE_BUILD = ("file", "expression", "flake", "derivation", "path", "attr", "args", "search_path", "progress")
 

@@ -44,6 +44,7 @@ OLD_SECONDS = 86400.0
 LOOK_SECONDS = 0.1
 ROOM = 1 << 18
 ASKED = "asked."
+CLAIMS = "claims"  # stands beside the runs; claim.py's own
 FOLLOWS = "follows"
 GONE = (
     "The process that ran the build on {host} is gone without a word: it was killed, or the host was restarted. "
@@ -249,7 +250,7 @@ class Job:
 def sweep(base: str, keep: str) -> None:
     """Remove the directories of runs in which nothing has moved for a day."""
     for entry in os.scandir(base):
-        if entry.path == keep or not entry.is_dir(follow_symlinks=False):
+        if entry.path == keep or entry.name == CLAIMS or not entry.is_dir(follow_symlinks=False):
             continue
         with contextlib.suppress(FileNotFoundError):
             moved = max((each.stat().st_mtime for each in os.scandir(entry.path)), default=entry.stat().st_mtime)

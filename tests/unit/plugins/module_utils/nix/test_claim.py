@@ -159,3 +159,15 @@ def test_old_claims_are_swept(host: Host, tmp_path: Path) -> None:
     sweep(str(tmp_path / "builds"))
     assert not claim.exists()
     assert host.step("start", "b", 30)["outcome"]["changed"] is False
+
+
+def test_a_claim_that_is_held_is_never_swept(host: Host, tmp_path: Path) -> None:
+    host.step("start", "a")
+    host.begun(1)
+    [claim] = (tmp_path / "builds" / CLAIMS).iterdir()
+    os.utime(claim, (time.time() - 90_000,) * 2)
+    host.step("start", "b")
+    until(lambda: bool(host.step("wait", "b")["attached"]))
+    host.open()
+    assert text(host.step("wait", "b", 30)) == "first\n"
+    host.begun(1)
