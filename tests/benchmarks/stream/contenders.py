@@ -174,6 +174,6 @@ CONTENDERS: dict[str, Contender] = {
     ),
     "plain TCP": _pair(
         f"python3 -c {_quoted(PLAIN_RECEIVE)} {{port}}",
-        f"python3 -c {_quoted(PLAIN_SEND)} {{address}} {{port}} {{src}}/initrd-*",
+        f"python3 -c {_quoted(PLAIN_SEND)} {{address}} {{port}} {{src}}/*",
     ),
 }
