@@ -16,7 +16,6 @@ project_copyright = "2026, nixmetal.builders contributors"
 
 extensions = ["myst_parser", "sphinx_antsibull_ext"]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
-suppress_warnings = ["toc.empty_glob"]
 root_doc = "README"
 myst_heading_anchors = 4
 
