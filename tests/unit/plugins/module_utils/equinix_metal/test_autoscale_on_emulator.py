@@ -194,7 +194,9 @@ class Fleet:
 
 
 def play(emulation: Any, directory: Path, seed: int, most: int, runs: int) -> Fleet:
-    with emulation.emulated(directory) as api:
+    # The lab's own pool has 99 addresses.
+    pool = {"first": "10.213.76.10", "last": "10.213.77.250", "gateway": "10.213.76.1"}
+    with emulation.emulated(directory, pool=pool) as api:
         fleet = Fleet(emulation, api, seed, most)
         for number in range(runs):
             high = number % 16 < 9
