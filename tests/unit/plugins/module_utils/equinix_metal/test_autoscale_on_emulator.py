@@ -221,7 +221,7 @@ def test_a_small_fleet(emulation: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize("seed", [1, 2])
 def test_two_hundred_machines(emulation: Any, tmp_path: Path, seed: int) -> None:
     fleet = play(emulation, tmp_path, seed, 200, 48)
-    assert fleet.seen["most machines"] >= 180
+    assert fleet.seen["most machines"] >= 150
     broken = {
         "controllers that died",
         "runs that failed",
