@@ -49,8 +49,8 @@ def check(report: Report, seed: int) -> None:
         f"seed {seed}: up to {report.most_machines} machines beside 35 of a request and 12 of strangers, {words}, faults {report.faults}"
     )
     assert report.violations == []
-    assert report.most_machines + 35 + 12 >= 190
-    assert report.most_usd_per_hour > 70
+    assert report.most_machines + 35 + 12 >= 170
+    assert report.most_usd_per_hour > 60
     assert report.removed > 20
     missing = {name for name in vars(FAULTS) if not report.faults.get(name)}
     assert missing == set(), "a fault that never happened proves nothing"
