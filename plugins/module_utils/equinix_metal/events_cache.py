@@ -49,7 +49,8 @@ class EventsCache:
 
 def _is_settled(machine: Mapping[str, Any]) -> bool:
     evidence = machine["evidence"]
-    return bool(evidence["booting"] is False and evidence["endpoints"] and not evidence["problems"])
+    told = evidence["endpoints"] and evidence["description"]  # two events, one after the other
+    return bool(evidence["booting"] is False and told and not evidence["problems"])
 
 
 def _is_sound(entry: Any, oldest: datetime.datetime, newest: datetime.datetime) -> bool:

@@ -58,7 +58,7 @@ def ensure_present(
         return outcome
     first, last = (others, extra) if change == END_FIRST else ([], others + extra)
     try:
-        _act(client, bid, terminate_devices, outcome, first, last, ready if last else None)
+        _act(client, bid, terminate_devices, outcome, first, last, ready if last and others else None)
     except MetalError as error:
         raise _telling(error, outcome, first + last) from error
     return outcome
@@ -79,8 +79,9 @@ def _act(
     if outcome.after is None:
         known = {request["id"] for request in outcome.before}
         outcome.after, outcome.withdrawn = create(client, bid, known)
-        if ready is not None:
-            ready(outcome.after)
+    if ready is not None:
+        # Also for one that an earlier run made: its machines may not have come yet.
+        ready(outcome.after)
     for request in last:
         outcome.ended += end(client, request, terminate_devices)
 

@@ -595,6 +595,16 @@ def test_a_machine_that_boots_or_stopped_is_asked_anew(parse: Parse, api: Api, t
     assert events_asked(api) == [IDS[1]]
 
 
+def test_a_machine_that_has_told_its_key_and_not_itself_is_asked_anew(parse: Parse, api: Api, tmp_path: Path) -> None:
+    options = {"events_cache_file": str(tmp_path / "events.json")}
+    api.events[IDS[0]] = events()[1:]
+    assert variables(parse(**options))["builder_host_key"] == KEY
+    api.seen.clear()
+    api.events[IDS[0]] = events()
+    assert variables(parse(**options))["builder_max_jobs"] is not None
+    assert events_asked(api) == [IDS[0]]
+
+
 @pytest.mark.parametrize(
     "content", ["", "{}", '{"mark": "other", "data": {}}', '{"mark": MARK, "data": {"ID": {"evidence": 5}}}']
 )

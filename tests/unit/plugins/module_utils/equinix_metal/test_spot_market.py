@@ -448,6 +448,9 @@ def test_machines_that_do_not_come_leave_the_old_request(apply, market) -> None:
     ):
         apply(wait=True, wait_timeout=30, **REPLACE)
     assert list(market.requests) == ["r0001", "r0002"]
+    with pytest.raises(errors.MetalError, match=r"no machine of the request r0002"):
+        apply(wait=True, wait_timeout=30, **REPLACE)
+    assert list(market.requests) == ["r0001", "r0002"], "a second run ended the machines that work"
 
 
 @pytest.mark.parametrize(
