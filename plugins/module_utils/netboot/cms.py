@@ -34,6 +34,7 @@ DIGEST_INFO = bytes.fromhex("3031300d060960864801650304020105000420")
 RSA_ENCRYPTION = bytes.fromhex("300d06092a864886f70d0101010500")
 # What OpenSSL is told about the digest that it signs.
 FORM = ("-pkeyopt", "digest:sha256", "-pkeyopt", "rsa_padding_mode:pkcs1")
+OPENSSL_SECONDS = 60
 
 
 class Signer(NamedTuple):
@@ -166,8 +167,17 @@ def _sign(signer: Signer, digest: bytes) -> bytes:
 
 
 def _openssl(signer: Signer, arguments: Iterable[str], text: bytes, what: str) -> bytes:
+    command = [signer.openssl, "pkeyutl", *arguments]
     try:
-        done = subprocess.run([signer.openssl, "pkeyutl", *arguments], input=text, capture_output=True, check=False)
+        # In a session of its own it has no terminal, on which it would ask for a passphrase and wait for ever.
+        done = subprocess.run(
+            command, input=text, capture_output=True, check=False, start_new_session=True, timeout=OPENSSL_SECONDS
+        )
+    except subprocess.TimeoutExpired as error:
+        raise NetbootError(
+            f"openssl: {signer.openssl} did not end within {OPENSSL_SECONDS:g} s with the key {signer.key}. A key with a "
+            "passphrase needs passphrase_file. Nothing was signed."
+        ) from error
     except OSError as error:
         raise NetbootError(
             f"openssl: cannot run {signer.openssl}: {error.strerror}. Install openssl on the host with the key."

@@ -13,12 +13,14 @@ import random
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from authority import Issued, issue
 
+from ansible_collections.nixmetal.builders.plugins.module_utils.netboot import cms
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.cms import Signer, check_message, sign_digests
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.errors import NetbootError
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.publish import image_of, older, staged_manifest
@@ -85,6 +87,26 @@ def test_a_key_with_a_passphrase(tmp_path: Path) -> None:
     with pytest.raises(NetbootError, match="key: cannot sign with") as refused:
         sign_digests(locked._replace(passphrase_file=str(tmp_path / "words")), digest)
     assert "words" not in str(refused.value)
+
+
+def test_openssl_has_no_terminal_to_ask_on_and_no_time_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "openssl"
+    asks = "import os, sys\nsys.exit('alone' if os.getsid(0) == os.getpid() else 'with a terminal')\n"
+    program.write_text(f"#!{sys.executable}\n{asks}")
+    program.chmod(0o755)
+    own = signer(tmp_path / "key")._replace(openssl=str(program))
+    with pytest.raises(NetbootError, match=r"key: cannot sign with .*: alone\. Nothing was signed"):
+        sign_digests(own, {"kernel": "0" * 64})
+    program.write_text("#!/bin/sh\nexec sleep 5\n")
+    monkeypatch.setattr(cms, "OPENSSL_SECONDS", 0.2)
+    with pytest.raises(NetbootError, match=r"did not end within 0\.2 s with the key .* needs passphrase_file"):
+        sign_digests(own, {"kernel": "0" * 64})
+    locked = signer(tmp_path / "locked", password=b"secret words")
+    monkeypatch.setattr(cms, "OPENSSL_SECONDS", 30)
+    with pytest.raises(NetbootError, match=r"key: cannot sign with"):
+        sign_digests(locked, {"kernel": "0" * 64})
 
 
 @pytest.mark.parametrize(
