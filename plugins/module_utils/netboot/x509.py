@@ -122,7 +122,11 @@ def elements(data: bytes) -> Iterator[Element]:
 
 def _inside(encoded: bytes) -> list[Element]:
     """The values within one that is a sequence."""
-    return list(elements(next(elements(encoded)).content))
+    # A StopIteration would leave a generator as a RuntimeError, which nobody expects.
+    sequence = next(elements(encoded), None)
+    if sequence is None:
+        raise ValueError("it is cut off")
+    return list(elements(sequence.content))
 
 
 def _extensions(fields: list[Element]) -> Iterator[tuple[bytes, bytes]]:

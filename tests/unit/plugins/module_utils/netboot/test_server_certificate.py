@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import socket
 import ssl
@@ -24,7 +25,12 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.server_c
     inspect_certificate,
     is_served,
 )
-from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.x509 import parse_certificate
+from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.status import Wanted, write_status
+from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.x509 import (
+    elements,
+    parse_certificate,
+    read_certificates,
+)
 
 ROOT = issue("Test Root", authority=True, days=(-1, 900))
 MIDDLE = issue("Test R1", ROOT, authority=True, days=(-1, 400))
@@ -164,6 +170,24 @@ def test_directories_and_files_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "fullchain.pem").write_bytes(b"".join(half[:5] + half[-1:]))
     with pytest.raises(NetbootError, match="holds a certificate that cannot be read"):
         inspect_certificate(find_files(str(tmp_path)), DEMANDS)
+
+
+def test_a_certificate_whose_extensions_are_cut_off_is_told(tmp_path: Path) -> None:
+    (whole,) = elements(WEB.certificate.public_bytes(Encoding.DER))
+    signed, *rest = elements(whole.content)
+    fields = [field.encoded for field in elements(signed.content) if field.tag != 0xA3]
+    der = _sequence(_sequence(b"".join(fields) + b"\xa3\x00") + b"".join(element.encoded for element in rest))
+    pem = b"-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(der) + b"-----END CERTIFICATE-----\n"
+    with pytest.raises(NetbootError, match="it holds a certificate that cannot be read: it is cut off"):
+        read_certificates(pem, "it")
+    certificate = tmp_path / "chain.pem"
+    certificate.write_bytes(pem)
+    metrics = write_status(Wanted(str(tmp_path), certificate=str(certificate)), dry_run=True).metrics
+    assert f'certificate_not_after_timestamp_seconds{{file="{certificate}"}} 0\n' in metrics
+
+
+def _sequence(content: bytes) -> bytes:
+    return b"\x30\x82" + len(content).to_bytes(2, "big") + content
 
 
 def test_whether_the_server_shows_it_already(tmp_path: Path) -> None:
