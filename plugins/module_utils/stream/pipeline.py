@@ -138,6 +138,9 @@ class Pipeline:
                     self._failure = problem
                 except OSError as problem:
                     self._failure = self._explain(problem)
+                except (MemoryError, RuntimeError) as problem:
+                    # "can't start new thread" is one. Whoever waits for a buffer must hear of it.
+                    self._failure = StreamError(f"the receiver lacks memory or threads: {problem or 'out of memory'}")
             if self._failure is not None:
                 for intake in self._intakes:
                     intake.wake()

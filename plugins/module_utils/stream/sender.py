@@ -36,11 +36,11 @@ def send(channel: Channel, places: dict[str, tuple[str, int]], limit: int, progr
         path, size = places.get(digest.hex(), ("", 0))
         if not path or offset + length > size:
             raise StreamError("the receiver asks for something that is not in the manifest")
-    share = max(1, limit // len(lanes)) if limit else 0
-    chunk = min(limits.CHUNK, max(limits.SMALL_CHUNK, share // 10)) if share else limits.CHUNK
+    chunk = min(limits.CHUNK, max(limits.SMALL_CHUNK, limit // 10)) if limit else limits.CHUNK
+    limiter = Limiter(limit)
     serve_all(
         lanes,
-        lambda index: _serve(Outgoing(lanes[index], chunk, share, progress), _frames(wanted[index], places, chunk)),
+        lambda index: _serve(Outgoing(lanes[index], chunk, limiter, progress), _frames(wanted[index], places, chunk)),
     )
     if channel.expect(protocol.DONE):
         raise StreamError("the receiver ended with something else than its end")
@@ -71,9 +71,9 @@ def _serve(outgoing: Outgoing, frames: Iterable[Frame]) -> None:
 class Outgoing:
     """Frames on their way out: the file is read right behind the frame's head, and small frames travel together."""
 
-    def __init__(self, channel: Channel, chunk: int, limit: int, progress: Progress) -> None:
+    def __init__(self, channel: Channel, chunk: int, limiter: Limiter, progress: Progress) -> None:
         self._channel = channel
-        self._limiter = Limiter(limit)
+        self._limiter = limiter
         self._progress = progress
         self._view = memoryview(bytearray(chunk + HEADER.size))
         self._used = 0

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import Callable
 
@@ -36,19 +37,22 @@ class Deadline:
 
 
 class Limiter:
-    """Holds a sender to so many bytes per second, with at most a tenth of a second saved up."""
+    """Holds all connections of a sender to so many bytes per second, with at most a tenth of a second saved up."""
 
     def __init__(self, rate: int, clock: Clock = time.monotonic, sleep: Callable[[float], None] = time.sleep) -> None:
         self._rate = rate
         self._clock = clock
         self._sleep = sleep
         self._due = clock()
+        self._lock = threading.Lock()
 
     def spend(self, count: int) -> None:
         """Account for bytes that were sent, and wait until they were due."""
         if not self._rate:
             return
-        now = self._clock()
-        self._due = max(self._due, now - 0.1) + count / self._rate
-        if self._due > now:
-            self._sleep(self._due - now)
+        with self._lock:
+            now = self._clock()
+            self._due = max(self._due, now - 0.1) + count / self._rate
+            wait = self._due - now
+        if wait > 0:
+            self._sleep(wait)

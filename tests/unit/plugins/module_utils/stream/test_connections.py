@@ -19,6 +19,7 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.stream import (
     limits,
     parts,
     protocol,
+    sender,
     tls,
 )
 from ansible_collections.nixmetal.builders.plugins.module_utils.stream.calling import Target, connect
@@ -53,6 +54,21 @@ def test_files_are_shared_out_among_all_connections(link, transfer, make_image, 
     assert set(blobs(tmp_path / "web").values()) == set(files.values())
     assert ended.progress.bytes_sent == sum(map(len, files.values()))
     assert min(carried(link.receiver)) > 900_000
+
+
+@FOUR
+def test_all_connections_share_one_limit(transfer, make_image, noise, tmp_path, monkeypatch):
+    made = []
+
+    class Counted(sender.Limiter):
+        def __init__(self, rate):
+            made.append(rate)
+            super().__init__(rate)
+
+    monkeypatch.setattr(sender, "Limiter", Counted)
+    ended = transfer(make_image({"kernel": noise(1000)}), tmp_path / "web", limit=4_000_000)
+    assert (ended.sender_error, ended.receiver_error) == (None, None)
+    assert made == [4_000_000], "a connection that has nothing to send keeps a share"
 
 
 @FOUR

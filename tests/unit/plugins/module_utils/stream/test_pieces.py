@@ -100,6 +100,31 @@ def test_a_lender_is_followed_to_its_last_name_and_no_other_file_is_taken_for_it
         line.stop()
 
 
+def test_a_thread_that_cannot_be_started_is_told_and_holds_nobody_up(make_image, noise, tmp_path, monkeypatch):
+    image = source.prepare(str(make_image({"initrd-00": noise(1000)})), "image")
+    store = BlobStore(str(tmp_path / "web"), image)
+    store.prepare()
+    job = plan.make_jobs(store, [store.lacking(remember=True)[0]])[0]
+    line = pipeline.Pipeline(store, Progress())
+
+    def cannot(*_arguments: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(line, "write", cannot)
+    intake = line.intake(0)
+    try:
+        intake.write(job, intake.buffer(), memoryview(b"x"))
+        with pytest.raises(StreamError, match="lacks memory or threads: can't start new thread"):
+            take_all(intake)
+    finally:
+        line.stop()
+
+
+def take_all(intake: pipeline.Intake) -> None:
+    for _number in range(1000):  # more than there are buffers
+        intake.buffer()
+
+
 def read_all(descriptor: int) -> bytes:
     with open(descriptor, "rb") as stream:
         return stream.read()
