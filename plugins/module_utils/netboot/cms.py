@@ -49,7 +49,7 @@ class Signer(NamedTuple):
 def sign_digests(signer: Signer, digests: Mapping[str, str], now: float | None = None) -> dict[str, str]:
     """Name -> signature in base64, for each digest in hexadecimal digits."""
     chain = _read_chain(signer)
-    _check_signer(chain[0], signer.certificate, time.time() if now is None else now)
+    _check_signer(chain, signer.certificate, time.time() if now is None else now)
     signatures = {}
     for name, digest in digests.items():
         if not DIGEST.fullmatch(digest):
@@ -136,8 +136,9 @@ def _read_chain(signer: Signer) -> list[Certificate]:
         raise NetbootError(f"certificate: cannot read {signer.certificate}: {error.strerror}.") from error
 
 
-def _check_signer(own: Certificate, path: str, now: float) -> None:
+def _check_signer(chain: list[Certificate], path: str, now: float) -> None:
     """What iPXE would refuse when a machine boots is refused here."""
+    own = chain[0]
     problem = None
     if own.key_type != "RSA":
         problem = f"has an {own.key_type} key; only RSA is known to every iPXE that verifies signatures"
@@ -145,12 +146,16 @@ def _check_signer(own: Certificate, path: str, now: float) -> None:
         problem = "is not for code signing (extendedKeyUsage=codeSigning)"
     elif not own.may_sign:
         problem = "is not for signatures (keyUsage=digitalSignature), which iPXE asks for beside code signing"
-    elif own.not_after <= now:
-        problem = f"has expired on {stamp(own.not_after)}"
-    elif own.not_before > now:
-        problem = f"is not valid before {stamp(own.not_before)}"
-    if problem:
-        raise NetbootError(f"certificate: {own.name} in {path} {problem}. Nothing was signed.")
+    problems = [(own, problem)] if problem else [(one, words) for one in chain for words in _time_problem(one, now)]
+    if problems:
+        refused, told = problems[0]
+        raise NetbootError(f"certificate: {refused.name} in {path} {told}. Nothing was signed.")
+
+
+def _time_problem(one: Certificate, now: float) -> list[str]:
+    if one.not_after <= now:
+        return [f"has expired on {stamp(one.not_after)}"]
+    return [f"is not valid before {stamp(one.not_before)}"] if one.not_before > now else []
 
 
 def _sign(signer: Signer, digest: bytes) -> bytes:

@@ -10,9 +10,12 @@ import base64
 import binascii
 import hashlib
 import os
+import time
 from collections.abc import Mapping
 
-from .cms import check_message
+from ansible_collections.nixmetal.builders.plugins.module_utils.timestamps import stamp
+
+from .cms import check_message, signed_until
 from .errors import NetbootError
 from .names import KERNEL_NAME
 from .releases import Release, release_path
@@ -48,25 +51,28 @@ def with_signatures(release: Release, digests: Mapping[str, str], signatures: Ma
     return release._replace(contents={**release.contents, **files})
 
 
-def signature_problems(root: str, release: Release) -> list[str]:
-    """Which signatures a signed release in the store lacks, or has and cannot use."""
+def signature_problems(root: str, release: Release, now: float | None = None) -> list[str]:
+    """Which signatures a signed release in the store lacks, or has and cannot use (any more)."""
+    now = time.time() if now is None else now
     folder = release_path(root, release.settings.channel, release.release_id)
     problems = []
     for name, digest in to_sign(release).items():
         path = os.path.join(folder, name + SIGNATURE_ENDING)
-        problems += _problem(path, digest)
+        problems += _problem(path, digest, now)
     return problems
 
 
-def _problem(path: str, digest: str) -> list[str]:
+def _problem(path: str, digest: str, now: float) -> list[str]:
     try:
         with open(path, "rb") as stream:
-            check_message(stream.read(), digest, path)
+            signature = stream.read()
+        check_message(signature, digest, path)
+        until = signed_until(signature, path)
     except FileNotFoundError:
         return [f"{path} is missing"]
     except NetbootError as error:
         return [str(error)]
-    return []
+    return [f"{path} has expired on {stamp(until)}, with a certificate in it"] if until <= now else []
 
 
 def _decoded(name: str, text: str) -> bytes:

@@ -14,6 +14,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -124,6 +125,18 @@ def test_certificates_that_ipxe_would_refuse(tmp_path: Path, own: Issued, words:
         sign_digests(signer(tmp_path, own), {"kernel": "0" * 64})
 
 
+@pytest.mark.parametrize(
+    ("days", "words"), [((-9, -1), "Old Root in .* has expired on"), ((1, 9), "Old Root in .* is not valid before")]
+)
+def test_every_certificate_of_the_chain_has_to_be_valid(tmp_path: Path, days: tuple[int, int], words: str) -> None:
+    root = issue("Old Root", authority=True, days=days)
+    own = issue("netboot code", root, code_signing=True)
+    (tmp_path / "chain.pem").write_bytes(own.pem + root.pem)
+    (tmp_path / "key.pem").write_bytes(own.key_pem())
+    with pytest.raises(NetbootError, match=f"certificate: {words}.*Nothing was signed"):
+        sign_digests(Signer(str(tmp_path / "chain.pem"), str(tmp_path / "key.pem")), {"kernel": "0" * 64})
+
+
 def test_what_else_cannot_sign(tmp_path: Path) -> None:
     with pytest.raises(NetbootError, match="is not that of the key"):
         sign_digests(signer(tmp_path / "a", key=ROOT), {"kernel": "0" * 64})
@@ -136,13 +149,13 @@ def test_what_else_cannot_sign(tmp_path: Path) -> None:
         sign_digests(good._replace(openssl="/no/openssl"), {"kernel": "0" * 64})
 
 
-def published(store: Store, image_id: str, own: Signer | None, **more: Any) -> Publication:
+def published(store: Store, image_id: str, own: Signer | None, now: float | None = None, **more: Any) -> Publication:
     root = str(store.root)
     if not (store.root / ".state" / "staging" / image_id).exists():
         store.image(image_id)
     choice = image_of(staged_manifest(root, image_id), SIGNED)
     digests = switch(Writer(root, dry_run=True), "lab", choice).to_sign
-    signatures = sign_digests(own, digests) if own else None
+    signatures = sign_digests(own, digests, now) if own else None
     return switch(Writer(root, False, 1, signed=digests, signatures=signatures, **more), "lab", choice)
 
 
@@ -201,6 +214,27 @@ def test_an_older_signed_release_needs_no_key_and_keeps_its_signatures(store: St
     published(store, "two", own)
     with pytest.raises(NetbootError, match=r"is signed, and no machine would boot it: .*kernel\.sig is missing"):
         switch(Writer(root, False, 1), "lab", older(root, "lab", first))
+
+
+def test_a_release_whose_signatures_have_expired_is_found_and_not_made_active(store: Store, tmp_path: Path) -> None:
+    short = issue("netboot code", ROOT, code_signing=True, days=(-0.9, -0.1))
+    first = published(store, "one", signer(tmp_path / "old", short), time.time() - 43200).release.release_id
+    published(store, "two", signer(tmp_path / "new"))
+    root = str(store.root)
+    (problem,) = verify(root).problems
+    assert re.search(
+        rf"the release {first} of lab is signed, and iPXE would refuse it: .*kernel\.sig has expired on", problem
+    )
+    for wanted in ("previous", first):
+        for dry_run in (True, False):
+            with pytest.raises(
+                NetbootError, match=rf"{first} of lab .* no machine would boot it: .*kernel\.sig has expired on"
+            ):
+                switch(Writer(root, dry_run, 1), "lab", older(root, "lab", wanted))
+    assert (store.root / "lab").resolve().name != first
+    # What it says helps.
+    published(store, "one", signer(tmp_path / "new"))
+    assert verify(root).problems == []
 
 
 def test_a_signature_that_is_of_something_else_is_not_published_and_found(store: Store, tmp_path: Path) -> None:
