@@ -384,6 +384,21 @@ def test_a_machine_that_does_not_drain_keeps_its_request_and_nothing_is_bought(l
     assert (request["id"], request["count"]) == ("request-first", 1)
 
 
+def test_a_request_that_gets_a_machine_while_it_drains_is_not_ended(launch: Launch) -> None:
+    """The new machine may build, and nobody has drained it."""
+    launch.requests.write_text(json.dumps([OLD]))
+    meanwhile = [{**OLD, "device_ids": ["m1", "m3"]}]
+    stopped = launch.run(spot_fleet_end_undeclared=True, drains_meanwhile=meanwhile)
+    assert stopped.returncode != 0
+    assert "The request r-old (old) got new machines while it drained: m3." in message(stopped)
+    assert launch.lines("ended") == []
+    assert json.loads(launch.requests.read_text(encoding="utf-8")) == meanwhile
+    again = launch.run(spot_fleet_end_undeclared=True)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert launch.lines("drained") == ["m1", "m2", "m3"]
+    assert len(launch.lines("ended")) == 1
+
+
 def test_what_is_not_confirmed_is_not_bought(launch: Launch) -> None:
     result = launch.run(spot_fleet_confirm=True)
     assert result.returncode != 0
