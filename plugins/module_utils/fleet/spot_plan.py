@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.bids import (
     HOURS_PER_MONTH,
@@ -20,6 +20,7 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.bids impor
 )
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.spot_bid_plan import BidPlan, Options, plan_bid
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.spot_live import (
+    PRICE_TAG,
     Live,
     is_autoscaled,
     live_of,
@@ -31,6 +32,16 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.spot_live 
 Json = Mapping[str, Any]
 
 DEFAULT_OPTIONS = Options()
+
+
+class Left(NamedTuple):
+    """What stays live of the fleet beside the declared bids."""
+
+    # The most that it costs in an hour, as far as that is known.
+    cost: Decimal
+    names: list[str]
+    # Machines of which nobody tells what they cost.
+    unpriced: list[str]
 
 
 def spot_plan(
@@ -49,6 +60,7 @@ def spot_plan(
     if options.end_undeclared:
         ends += [_end(request, "no bid declares it") for request in requests]
         ends += [_end_machine(machine) for machine in machines if not is_autoscaled(machine)]
+    machines = [_priced(machine, providers[machine["provider"]]) for machine in machines]
     left = _left(requests, [*machines, *_surplus(live, plans, options)], ends)
     return {
         **_done(plans, channels),
@@ -56,6 +68,16 @@ def spot_plan(
         "ends": ends,
         **_cost(wanted, plans, left, ceiling),
     }
+
+
+def _priced(machine: Json, provider: Json) -> Json:
+    """A machine on demand, of which the provider tells no price, costs what its plan costs there."""
+    if machine["kind"] != "on_demand" or machine_cost(machine) is not None:
+        return machine
+    prices = {
+        (offer["plan"], offer["metro"]): offer["on_demand_price_usd_per_hour"] for offer in provider["offers"]["offers"]
+    }
+    return {**machine, "max_usd_per_hour": prices.get((machine["plan"], machine["metro"]))}
 
 
 def _done(plans: Sequence[BidPlan], channels: Sequence[Json]) -> dict[str, Any]:
@@ -82,28 +104,26 @@ def _others(live: Live, requests: Sequence[Json], machines: Sequence[Json]) -> d
     }
 
 
-def _cost(
-    wanted: Sequence[Json], plans: Sequence[BidPlan], left: tuple[Decimal, list[str]], ceiling: Any
-) -> dict[str, Any]:
+def _cost(wanted: Sequence[Json], plans: Sequence[BidPlan], left: Left, ceiling: Any) -> dict[str, Any]:
     """At the ceilings of the bids, and now; with what else of the fleet stays live."""
     cost = cost_per_hour(wanted)
-    live_too, names = left
     now = [plan.hourly_now for plan in plans]
     problems = [problem for plan in plans for problem in plan.problems]
-    if cost + live_too > dollars(ceiling):
-        problems.append(_over_ceiling(cost, live_too, names, ceiling))
+    if cost + left.cost > dollars(ceiling):
+        problems.append(_over_ceiling(cost, left.cost, left.names, ceiling))
+    if left.unpriced and any(plan.action in ("create", "change") for plan in plans):
+        problems.append(_unpriced(left.unpriced))
     return {
         "problems": problems,
         "cost_usd_per_hour": float(cost),
         "cost_usd_per_month": float(cost * HOURS_PER_MONTH),
         "cost_now_usd_per_hour": None if None in now else float(sum((each or Decimal(0) for each in now), Decimal(0))),
-        "undeclared_usd_per_hour": float(live_too),
+        "undeclared_usd_per_hour": float(left.cost),
         "ceiling_usd_per_hour": float(dollars(ceiling)),
     }
 
 
-def _left(requests: Sequence[Json], machines: Sequence[Json], ends: Sequence[Json]) -> tuple[Decimal, list[str]]:
-    """What stays live of the fleet beside the declared bids: its most per hour, and by which names it goes."""
+def _left(requests: Sequence[Json], machines: Sequence[Json], ends: Sequence[Json]) -> Left:
     ending = {end["request_id"] for end in ends if end["request_id"]} | {
         device for end in ends if not end["request_id"] for device in end["device_ids"]
     }
@@ -111,11 +131,15 @@ def _left(requests: Sequence[Json], machines: Sequence[Json], ends: Sequence[Jso
     singles = [machine for machine in machines if machine["id"] not in ending]
     cost = sum((request_cost(request) for request in staying), Decimal(0))
     cost += sum((machine_cost(machine) or Decimal(0) for machine in singles), Decimal(0))
-    return cost, [str(item["name"] or item["id"]) for item in [*staying, *singles]]
+    return Left(
+        cost,
+        [str(item["name"] or item["id"]) for item in [*staying, *singles]],
+        [machine["id"] for machine in singles if machine_cost(machine) is None],
+    )
 
 
 def _surplus(live: Live, plans: Sequence[BidPlan], options: Options) -> list[Json]:
-    """Machines of a bid beyond its count, and those that are about to go: until then they cost what the bid allows."""
+    """Machines of a bid beyond its count, and those that are about to go: where nobody tells, they cost what the bid allows."""
     found: list[Json] = []
     for plan in plans:
         if plan.bid["kind"] == "spot":
@@ -124,8 +148,10 @@ def _surplus(live: Live, plans: Sequence[BidPlan], options: Options) -> list[Jso
         staying = [machine for machine in machines if machine["id"] not in options.leaving]
         leaving = [machine for machine in machines if machine["id"] in options.leaving]
         most = plan.bid["max_bid_usd_per_hour"]
-        found += staying[plan.bid["count"] :]
-        found += [machine if machine_cost(machine) else {**machine, "max_usd_per_hour": most} for machine in leaving]
+        found += [
+            machine if machine_cost(machine) is not None else {**machine, "max_usd_per_hour": most}
+            for machine in [*staying[plan.bid["count"] :], *leaving]
+        ]
     return found
 
 
@@ -155,6 +181,13 @@ def _over_ceiling(cost: Decimal, live_too: Decimal, names: Iterable[str], ceilin
     return (
         f"the bids may cost {cost}{also} USD per hour, more than spot_fleet_ceiling_usd_per_hour ({ceiling}): "
         "lower a bid, end a request, or raise the ceiling"
+    )
+
+
+def _unpriced(ids: Iterable[str]) -> str:
+    return (
+        f"it is not known what {', '.join(ids)} may cost, so that the ceiling cannot be held: declare a bid for it, end it "
+        f"(spot_fleet_end_undeclared does), or give it the tag {PRICE_TAG}PRICE"
     )
 
 

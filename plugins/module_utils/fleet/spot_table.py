@@ -143,7 +143,7 @@ def _others(plan: Mapping[str, Any]) -> list[str]:
         if machine["id"] not in ending_machines:
             cost = machine_cost(machine)
             price = (
-                "at an unknown price, not counted"
+                "at an unknown price, beside which nothing is bought"
                 if cost is None
                 else f"at most {cost:.2f} USD per hour, counts towards the ceiling"
             )

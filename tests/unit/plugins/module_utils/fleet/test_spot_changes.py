@@ -194,6 +194,33 @@ def test_single_machines_are_counted_bought_and_kept_by_the_same_list(bid: Any) 
     assert three["ends"] == []
 
 
+def test_machines_on_demand_beyond_the_count_are_within_the_ceiling_too(bid: Any) -> None:
+    """Of machines on demand the provider tells no price, and that must not make them free."""
+    own = bid(kind="on_demand")
+    more = [machine(f"d{number}") for number in range(4)]
+    assert plan_of([own], [offer("am")], machines=more, ceiling=1.4)["undeclared_usd_per_hour"] == 0.7
+    assert "small) 0.70 USD" in plan_of([own], [offer("am")], machines=more, ceiling=1.39)["problems"][0]
+    reserved = [machine("d1", max_usd_per_hour=0), machine("d2", max_usd_per_hour=0)]
+    leaving = plan_of([own], [offer("am")], machines=reserved, leaving=frozenset({"d1", "d2"}), ceiling=0.7)
+    assert leaving["problems"] == []
+
+
+def test_nothing_is_bought_beside_a_machine_of_unknown_cost(bid: Any) -> None:
+    old = machine("d-old", name="old", metro="ny")
+    words = "it is not known what d-old may cost"
+    assert words in plan_of([bid()], [offer("am")], machines=[old])["problems"][0]
+    assert words in plan_of([bid()], [offer("am")], [request(count=1)], [old], replace=True)["problems"][0]
+    for harmless in (
+        plan_of([bid()], [offer("am")], [request()], [old]),
+        plan_of([bid()], [offer("am")], machines=[old], end_undeclared=True),
+        plan_of([bid()], [offer("am")], machines=[{**old, "tags": ["nixmetal-usd-per-hour=1.5"]}]),
+        plan_of([bid()], [offer("am"), offer("ny", demand=1.5)], machines=[old]),
+    ):
+        assert harmless["problems"] == []
+    priced = plan_of([bid()], [offer("am"), offer("ny", demand=1.5)], machines=[old], ceiling=2.19)
+    assert "(old) 1.5 USD per hour" in priced["problems"][0]
+
+
 @pytest.mark.parametrize(
     ("offers", "machines", "words"),
     [
