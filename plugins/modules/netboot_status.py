@@ -43,6 +43,10 @@ options:
       - Certificate chain of the web server, or the directory of its ACME client, whose expiry is told by
         C(nixmetal_netboot_certificate_not_after_timestamp_seconds). One that cannot be read counts as expired at 0.
     type: path
+  certificate_name:
+    description:
+      - Which certificate is meant when that directory holds several, as lego's does, by the name of its file without the ending.
+    type: str
 extends_documentation_fragment:
   - nixmetal.builders.attributes
   - nixmetal.builders.netboot_store
@@ -81,12 +85,13 @@ ARGUMENTS = {
     "metrics_file": {"type": "path"},
     "good_build_of": {"type": "str"},
     "certificate": {"type": "path"},
+    "certificate_name": {"type": "str"},
 }
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    choices = (module.params[name] for name in ("metrics_file", "good_build_of", "certificate"))
+    choices = (module.params[name] for name in ("metrics_file", "good_build_of", "certificate", "certificate_name"))
     wanted = Wanted(store_root(module.params), *choices)
     try:
         written = write_status(wanted, module.check_mode)

@@ -64,9 +64,9 @@ def find_files(directory: str, name: str | None = None) -> Files:
     )
 
 
-def first_expiry(path: str) -> float:
+def first_expiry(path: str, name: str | None = None) -> float:
     """When the first certificate of a chain expires; the path is that of the file, or an ACME client's directory."""
-    file = find_files(path).certificate if os.path.isdir(path) else path
+    file = find_files(path, name).certificate if os.path.isdir(path) else path
     return min(certificate.not_after for certificate in read_certificates(_read(file, "certificate"), file))
 
 

@@ -39,6 +39,8 @@ class Wanted(NamedTuple):
     metrics_file: str | None = None
     good_build_of: str | None = None
     certificate: str | None = None
+    # Of several in an ACME client's directory, the one of this name.
+    certificate_name: str | None = None
 
 
 class Written(NamedTuple):
@@ -67,7 +69,9 @@ def write_status(wanted: Wanted, dry_run: bool, now: float | None = None) -> Wri
 
 
 def _observed(wanted: Wanted, document: dict[str, Any]) -> Observed:
-    certificates = {} if wanted.certificate is None else {wanted.certificate: _expiry(wanted.certificate)}
+    certificates = (
+        {} if wanted.certificate is None else {wanted.certificate: _expiry(wanted.certificate, wanted.certificate_name)}
+    )
     good_builds = _good_builds(wanted.root, channel_names(wanted.root))
     return Observed(good_builds, free_bytes(wanted.root), _signatures(wanted.root, document), certificates)
 
@@ -109,10 +113,10 @@ def _signature_expiry(path: str) -> float:
         return 0
 
 
-def _expiry(certificate: str) -> float:
+def _expiry(certificate: str, name: str | None) -> float:
     """When the first of its chain expires. One that cannot be read is as good as expired, and is told so."""
     try:
-        return first_expiry(certificate)
+        return first_expiry(certificate, name)
     except NetbootError:
         return 0
 

@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 import urllib.parse
 from pathlib import Path
 from typing import Any
@@ -150,6 +151,14 @@ def test_metrics_tell_when_the_first_certificate_of_the_chain_expires(store: Any
     for certificate in (tmp_path / "acme", tmp_path / "acme" / "fullchain.pem"):
         told = samples(write_status(Wanted(str(store.root), certificate=str(certificate)), dry_run=False).metrics)
         assert told[f'{name}{{file="{certificate}"}}'] == middle.certificate.not_valid_after_utc.timestamp()
+    # lego keeps all of them in one directory.
+    for words, days in (("web.example.org", 9), ("other.example.org", 5)):
+        write_pair(tmp_path / "lego", [issue(words, days=(-1, days))], (f"{words}.crt", f"{words}.key"))
+    lego = Wanted(str(store.root), certificate=str(tmp_path / "lego"))
+    series = f'{name}{{file="{tmp_path}/lego"}}'
+    assert samples(write_status(lego, dry_run=False).metrics)[series] == 0
+    named = samples(write_status(lego._replace(certificate_name="web.example.org"), dry_run=False).metrics)[series]
+    assert named > time.time() + 8 * 86400
     gone = tmp_path / 'a "file"'
     told = samples(write_status(Wanted(str(store.root), certificate=str(gone)), dry_run=False).metrics)
     assert told[f'{name}{{file="{tmp_path}/a \\"file\\""}}'] == 0

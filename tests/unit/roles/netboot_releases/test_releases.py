@@ -1,0 +1,83 @@
+# Copyright (c) 2026, nixmetal.builders contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The playbooks of role netboot_releases on a web host that is this machine, where molecule's scenario does not reach."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from authority import issue, write_pair
+
+from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.manifest import check_manifest
+from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.releases import Settings
+from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.switch import publish
+
+CHECKOUT = Path(__file__).resolve().parents[4]
+URL = "http://web.example.org"
+
+
+class Web:
+    """A web root, the inventory that has it, and the playbooks."""
+
+    def __init__(self, place: Path) -> None:
+        self.place, self.root = place, place / "web"
+        (self.root / "blobs/sha256").mkdir(parents=True)
+
+    def publish(self, channel: str, image_id: str) -> str:
+        """Publish an image; its release's id."""
+        files = []
+        for role in ("kernel", "initrd"):
+            content = f"{role} of {image_id}".encode()
+            digest = hashlib.sha256(content).hexdigest()
+            (self.root / "blobs/sha256" / digest).write_bytes(content)
+            files.append({"name": role, "role": role, "size": len(content), "sha256": digest})
+        manifest = {"schema": 1, "image_id": image_id, "system": "x86_64-linux", "kernel_params": [], "files": files}
+        settings = Settings(channel, URL, "relative", ())
+        return publish(str(self.root), check_manifest(manifest, "it"), settings, False, 5).release.release_id
+
+    def play(self, name: str, **variables: Any) -> subprocess.CompletedProcess[str]:
+        here = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+        own = {"netboot_server_root": str(self.root), "netboot_releases_operator": "ann@desk", **variables}
+        children = {"netboot_hosts": {"hosts": {"web": here}}, "builders": {"hosts": {}}}
+        (self.place / "hosts.json").write_text(json.dumps({"all": {"vars": own, "children": children}}))
+        command = [sys.executable, "-m", "ansible", "playbook", "-i", str(self.place / "hosts.json")]
+        return subprocess.run(
+            [*command, str(CHECKOUT / "playbooks" / f"{name}.yml")],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_HOME": str(self.place / "ansible")},
+            timeout=120,
+            check=False,
+        )
+
+
+def said(result: subprocess.CompletedProcess[str]) -> str:
+    return " ".join((result.stdout + result.stderr).split())
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Web:
+    return Web(tmp_path)
+
+
+def test_the_certificate_of_a_directory_with_several_is_told_by_its_name(web: Web) -> None:
+    for name in ("web.example.org", "other.example.org"):
+        write_pair(web.place / "lego", [issue(name)], (f"{name}.crt", f"{name}.key"))
+    given = {"netboot_server_tls_listen": ["443"], "netboot_server_acme_directory": str(web.place / "lego")}
+    metrics = web.place / "netboot.prom"
+    done = web.play(
+        "status_page", **given, netboot_server_acme_name="web.example.org", netboot_releases_metrics_file=str(metrics)
+    )
+    assert done.returncode == 0, said(done)
+    (line,) = [line for line in metrics.read_text().splitlines() if line.startswith("nixmetal_netboot_certificate_")]
+    assert float(line.rpartition(" ")[2]) > time.time() + 86400
