@@ -146,7 +146,7 @@ def _checked_cost(
         return cost
     if cost is None:
         raise Refused(f"The price of {order.plan} in {', '.join(order.metros)} is not known, and there is a ceiling.")
-    if cost > float(ceiling):
+    if cost > float(ceiling) + spot_bid.CENT_PART:
         raise SettingError(
             f"{order.name} may cost {cost:.2f} USD per hour ({order.count} machines at {each:.2f}), more than "
             f"cost_ceiling_usd_per_hour, which is {float(ceiling):.2f}."

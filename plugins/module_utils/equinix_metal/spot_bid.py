@@ -17,6 +17,8 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.ar
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.errors import SettingError
 
 MOST_DEVICES = 1000
+# A ceiling is often a product, such as 3 * 0.35, which is a little less than 1.05. This is far less than a cent.
+CENT_PART = 1e-6
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
 _INDEX = "{{index}}"
@@ -138,7 +140,7 @@ def count(options: Mapping[str, Any], name: str, default: int | None) -> int:
 
 
 def _check_ceiling(bid: Bid, ceiling: Any) -> None:
-    if ceiling is not None and bid.most_usd_per_hour > float(ceiling):
+    if ceiling is not None and bid.most_usd_per_hour > float(ceiling) + CENT_PART:
         raise SettingError(
             f"The bid {bid.name} may cost {bid.most_usd_per_hour:.2f} USD per hour ({bid.devices_max} machines at "
             f"{bid.max_bid_price:.2f}), more than cost_ceiling_usd_per_hour, which is {float(ceiling):.2f}."

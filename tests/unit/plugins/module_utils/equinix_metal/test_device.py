@@ -261,6 +261,12 @@ def test_what_live_machines_cost_is_counted_by_their_own_limits(apply) -> None:
     assert ended["max_cost_usd_per_hour"] == 0.5
 
 
+def test_a_ceiling_that_is_a_product_allows_what_it_is_the_product_of(apply) -> None:
+    """3 * 0.35 is 1.0499999999999998."""
+    bought = apply(spot_price_max=0.35, count=3, cost_ceiling_usd_per_hour=3 * 0.35)
+    assert (len(bought["device_ids"]), bought["max_cost_usd_per_hour"]) == (3, 1.05)
+
+
 def test_a_limit_that_is_not_known_is_not_counted_as_nothing(apply, api) -> None:
     apply(spot_price_max=0.5)
     for device in api.live():

@@ -81,6 +81,8 @@ def test_what_is_wrong_is_named(change: dict[str, Any], words: str) -> None:
 
 def test_the_ceiling_itself_is_allowed() -> None:
     assert bid_from_options({**GOOD, "cost_ceiling_usd_per_hour": 0.7}).most_usd_per_hour == 0.7
+    three = {**GOOD, "devices_max": 3, "cost_ceiling_usd_per_hour": 3 * 0.35}
+    assert bid_from_options(three).most_usd_per_hour == 1.05
 
 
 def test_the_end_marks_the_bid_whatever_its_form() -> None:
