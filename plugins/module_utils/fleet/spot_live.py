@@ -36,12 +36,8 @@ class Live(NamedTuple):
         ]
 
     def singles_of(self, bid: Json) -> list[Json]:
-        """The machines of a bid that no request makes."""
-        return [
-            machine
-            for machine in self.singles()
-            if (machine["provider"], machine["name"]) == (bid["provider"], bid["name"])
-        ]
+        """The machines of a bid that no request makes. Those of another kind are none of its, whatever their name."""
+        return [machine for machine in self.singles() if _kept_by(machine) == _kept_by(bid)]
 
     def singles(self) -> list[Json]:
         """The fleet's machines that are no live request's. One whose bid has a request is taken for that request's: lists lag."""
@@ -93,9 +89,13 @@ def is_autoscaled(machine: Json) -> bool:
 def undeclared(bids: Sequence[Json], live: Live) -> tuple[list[Json], list[Json]]:
     """Requests and single machines of the fleet that no bid declares (any more); those of the autoscaler among the latter."""
     spot = {(bid["provider"], bid["name"]) for bid in bids if bid["kind"] == "spot"}
-    other = {(bid["provider"], bid["name"]) for bid in bids if bid["kind"] != "spot"}
+    other = {_kept_by(bid) for bid in bids if bid["kind"] != "spot"}
     requests = [
         request for request in live.requests if request["ours"] and (request["provider"], request["name"]) not in spot
     ]
-    machines = [machine for machine in live.singles() if (machine["provider"], machine["name"]) not in other]
-    return requests, machines
+    return requests, [machine for machine in live.singles() if _kept_by(machine) not in other]
+
+
+def _kept_by(item: Json) -> tuple[str, str | None, str]:
+    """What a bid and its single machines have in common."""
+    return item["provider"], item["name"], item["kind"]

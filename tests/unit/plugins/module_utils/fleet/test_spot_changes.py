@@ -221,6 +221,17 @@ def test_nothing_is_bought_beside_a_machine_of_unknown_cost(bid: Any) -> None:
     assert "(old) 1.5 USD per hour" in priced["problems"][0]
 
 
+def test_a_machine_of_another_kind_is_none_of_the_bids(bid: Any) -> None:
+    """The verb create does not count it either: under "keep" it would buy what was never shown."""
+    left = [machine("d1", kind="spot", max_usd_per_hour=0.3), machine("d2", kind="spot", max_usd_per_hour=0.3)]
+    plan = plan_of([bid(kind="on_demand")], [offer("am")], machines=left)
+    assert (plan["create"], plan["keep"]) == (["small"], [])
+    assert [item["id"] for item in plan["undeclared_machines"]] == ["d1", "d2"]
+    assert plan["undeclared_usd_per_hour"] == 0.6
+    ended = plan_of([bid(kind="on_demand")], [offer("am")], machines=left, end_undeclared=True)
+    assert [end["device_ids"] for end in ended["ends"]] == [["d1"], ["d2"]]
+
+
 @pytest.mark.parametrize(
     ("offers", "machines", "words"),
     [
