@@ -157,6 +157,9 @@ class Fleet:
     def tags(self, device: str) -> list[str]:
         return list(self.world.get(f"/metal/v1/devices/{device}")["tags"])
 
+    def put_tags(self, device: str, tags: list[str]) -> None:
+        self.world.put(f"/metal/v1/devices/{device}", {"tags": tags})
+
     def address(self, device: str) -> str:
         return self.world.address(self.world.get(f"/metal/v1/devices/{device}"))
 

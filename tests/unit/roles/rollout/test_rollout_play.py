@@ -83,6 +83,23 @@ def test_a_busy_machine_is_not_rebooted_and_a_killed_controller_is_resumed(fleet
     assert fleet.reboots() - reboots == 3
 
 
+@pytest.mark.long
+def test_what_may_still_be_in_the_machines_file_is_not_rebooted(fleet: Any) -> None:
+    """A controller died between the tags of a drain and the machines file, which cannot be written now either."""
+    newest = OLD.replace("a", "d")
+    fleet.publish(newest)
+    reboots, name = fleet.reboots(), fleet.ids()[0]
+    before = fleet.tags(name)
+    fleet.put_tags(name, [*before, "skip-hydra", "drained-by=rollout@ci"])
+    unwritable = {"nix_machines_file": str(fleet.root / "absent" / "machines")}
+    settings = {**FAST, "builder_rollout_images": {"stable": newest}, "builder_rollout_action_tries": 2}
+    failed = fleet.play("rollout", **settings, **unwritable)
+    assert failed.returncode != 0
+    assert fleet.reboots() == reboots, said(failed)[-4000:]
+    assert not [tag for tag in fleet.tags(name) if tag.startswith("rebooting-from=")]
+    fleet.put_tags(name, before)
+
+
 def until(condition: Any, seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while not condition():

@@ -65,7 +65,14 @@ class World:
     # -- the cloud -------------------------------------------------------------------------------
 
     def get(self, path: str) -> Any:
-        request = urllib.request.Request(f"{self.api}{path}", headers={"X-Auth-Token": self.token})
+        return self._call("GET", path, None)
+
+    def put(self, path: str, body: dict[str, Any]) -> Any:
+        return self._call("PUT", path, json.dumps(body).encode())
+
+    def _call(self, method: str, path: str, data: bytes | None) -> Any:
+        headers = {"X-Auth-Token": self.token, "Content-Type": "application/json"}
+        request = urllib.request.Request(f"{self.api}{path}", method=method, data=data, headers=headers)
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(request, timeout=30) as answer:
             return json.loads(answer.read())

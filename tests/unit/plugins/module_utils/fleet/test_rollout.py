@@ -134,7 +134,8 @@ class World:
 
     def drain(self, name: str) -> None:
         self.fresh.add(name)
-        self._call(lambda: self.machines[name]["builder_tags"].extend(["skip-hydra", "drained-by=rollout@ci"]))
+        tags = self.machines[name]["builder_tags"]
+        self._call(lambda: tags.extend({"skip-hydra", "drained-by=rollout@ci"} - set(tags)))
 
     def restore(self, name: str) -> None:
         if name in self.machines:
@@ -171,6 +172,8 @@ class World:
     # -- what is known of it ---------------------------------------------------------------------
 
     def reading(self) -> list[dict[str, Any]]:
+        for facts in self.machines.values():
+            facts["builder_draining"] = "skip-hydra" in facts["builder_tags"]
         return [json.loads(json.dumps(facts)) for facts in self.machines.values()]
 
     def proofs(self, step: Step, seen: dict[str, float]) -> Proofs:
@@ -406,6 +409,15 @@ def test_no_machine_is_rebooted_before_it_is_proved_idle(machine: Any) -> None:
     builders = [drained(states(machine, 1)[0])]
     assert step_of(builders).wait_idle == ["m000"]
     assert step_of(builders, proofs=Proofs(idle=frozenset({"m000"}))).reboot == ["m000"]
+
+
+@pytest.mark.parametrize("left", [[], [f"rebooting-from={boot_id(0)}"]])
+def test_the_owners_name_without_a_drain_is_no_drain(machine: Any, left: list[str]) -> None:
+    """As where somebody has lifted the drain tag by hand: the machine is in service, and is drained before anything else."""
+    facts = states(machine, 1)[0]
+    facts["builder_tags"] += ["drained-by=rollout@ci", *left]
+    step = step_of([facts], {"m000": {"begun": 0.0, "rebooted": 0.0}}, Proofs(idle=frozenset({"m000"})), now=601.0)
+    assert (step.drain, step.reboot) == (["m000"], [])
 
 
 @pytest.mark.parametrize(("policy", "what"), [("fail", "restore"), ("proceed", "reboot"), ("wait", "wait_idle")])
