@@ -134,7 +134,7 @@ options:
     default: none
   ssh_options:
     description:
-      - Further SSH options, each as C(NAME=VALUE).
+      - Further SSH options, each as C(NAME=VALUE). They cannot turn off the check of host keys.
     type: list
     elements: str
     default: []

@@ -27,11 +27,15 @@ LARGEST_ANSWER = 65536
 _NAME = re.compile(r"[A-Za-z0-9+._?=-]+")
 _LOGIN = re.compile(r"[a-z_][a-z0-9_-]*")
 _ADDRESS = re.compile(r"[0-9A-Za-z][0-9A-Za-z.:_-]*")
-# Nobody is there to answer a question, and a machine that is gone is not waited for.
+# Nobody is there to answer a question, and a machine that is gone is not waited for. No key is believed but the published one.
 ALWAYS = (
     "BatchMode=yes",
     "StrictHostKeyChecking=yes",
     "GlobalKnownHostsFile=/dev/null",
+    "IgnoreUnknown=KnownHostsCommand",  # of OpenSSH 8.5 and later
+    "KnownHostsCommand=none",
+    "VerifyHostKeyDNS=no",
+    "NoHostAuthenticationForLocalhost=no",
     "UpdateHostKeys=no",
     "ControlPath=none",
     "ServerAliveInterval=5",
@@ -108,7 +112,8 @@ def command(settings: SshSettings, target: JobsTarget, known_hosts: str) -> list
     if settings.key:
         words += ["-i", settings.key, "-o", "IdentitiesOnly=yes"]
     limit = f"ConnectTimeout={max(1, int(settings.timeout / 2))}"
-    for option in (*settings.options, *ALWAYS, f"UserKnownHostsFile={known_hosts}", limit):
+    # OpenSSH takes the first value of each option, so the operator's come after those that make the answer a proof.
+    for option in (f"UserKnownHostsFile={known_hosts}", *ALWAYS, *settings.options, limit):
         words += ["-o", option]
     return [*words, "--", target.address or "", "sh -s"]
 

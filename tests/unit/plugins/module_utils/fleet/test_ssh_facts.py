@@ -7,13 +7,20 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.jobs import JobsTarget
-from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.ssh_facts import SshSettings, ask, read_facts
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.ssh_facts import (
+    SshSettings,
+    ask,
+    command,
+    read_facts,
+)
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKKmYZfVJnNzYy1pQqZCFCY4D5Q7ZBxqJm8tDFGvwSkM"
 READY = JobsTarget("a", None, "192.0.2.10", 22, "build", KEY)
@@ -52,6 +59,29 @@ def test_only_the_published_key_is_believed_and_the_script_comes_by_standard_inp
         seen["words"]
     )
     assert seen["words"][-3:] == ["--", "192.0.2.10", "sh -s"]
+
+
+@pytest.mark.skipif(shutil.which("ssh") is None, reason="no ssh here to ask")
+def test_no_option_of_the_operator_makes_another_key_believed() -> None:
+    """OpenSSH itself says what it would do: of several values it takes the first."""
+    options = (
+        "StrictHostKeyChecking=no",
+        "UserKnownHostsFile=/dev/null",
+        "GlobalKnownHostsFile=/etc/ssh/any",
+        "KnownHostsCommand=/bin/any",
+        "VerifyHostKeyDNS=yes",
+        "NoHostAuthenticationForLocalhost=yes",
+        "ConnectTimeout=3",
+    )
+    words = command(SshSettings(options=options), READY, "/known")
+    said = subprocess.run([words[0], "-G", *words[1:-1]], capture_output=True, text=True, check=True).stdout
+    told = dict(line.split(" ", 1) for line in said.lower().splitlines() if " " in line)
+    assert told["stricthostkeychecking"] in ("true", "yes")
+    assert (told["userknownhostsfile"], told["globalknownhostsfile"]) == ("/known", "/dev/null")
+    assert told.get("knownhostscommand", "none") == "none"
+    assert told["verifyhostkeydns"] in ("false", "no")
+    assert told["nohostauthenticationforlocalhost"] in ("false", "no")
+    assert told["connecttimeout"] == "3"
 
 
 def test_a_refused_key_and_silence_are_problems(client: Path) -> None:
