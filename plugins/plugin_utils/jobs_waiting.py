@@ -18,6 +18,7 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.jobs_watch
 from .progress_lines import duration
 
 LONGEST_PART = 600.0
+LONGEST_BREAK = 600.0  # seconds for which the host that asks may be out of reach
 POLICIES = ("fail", "proceed", "wait")
 Result = dict[str, Any]
 
@@ -58,6 +59,7 @@ class JobsWaiting:
         """Wait until the module says that it is finished, or until the time is over and the policy does not wait on."""
         begin, length, overdue = self.now(), self.options.progress, False
         seen: Result | None = None
+        broken: float | None = None  # when the connection was first found broken, and has been since
         while True:
             left = begin + self.options.timeout - self.now()
             answer = self.part(self._arguments(length if overdue else min(length, max(left, 0.0)), seen))
@@ -66,18 +68,37 @@ class JobsWaiting:
             if answer and (answer.get("failed") or answer["finished"]):
                 return answer
             elapsed = self.now() - begin
-            if answer and elapsed >= self.options.timeout and self.options.policy != "wait":
-                return answer
+            late = elapsed >= self.options.timeout and self.options.policy != "wait"
+            if answer:
+                broken = None
+                if late:
+                    return answer
+            else:
+                broken = self.now() if broken is None else broken
+                if late or self.now() - broken >= LONGEST_BREAK:
+                    return _unreachable(self.now() - broken, elapsed)
             if elapsed >= self.options.timeout and not overdue and self.options.policy == "wait":
                 overdue = True
                 self.say(f"The {duration(self.options.timeout)} are over; waiting on, as the policy says.")
             if answer:
                 self.say(line(answer, elapsed))
-            length = min(length * 2, LONGEST_PART)
+            # After a break parts are short again, so that an answer soon tells that it is over.
+            length = min(length * 2, LONGEST_PART) if answer else self.options.progress
 
     @staticmethod
     def _arguments(timeout: float, seen: Result | None) -> Result:
         return {"timeout": timeout, "policy": "proceed", **({} if seen is None else {"seen": seen})}
+
+
+def _unreachable(broken: float, elapsed: float) -> Result:
+    """Nobody was there to look, so nothing is known of any machine, whatever the policy is."""
+    return {
+        "failed": True,
+        "msg": (
+            f"The host that asks the machines could not be reached when {duration(elapsed)} of the wait were over, nor in the"
+            f" {duration(broken)} before, so no machine is proved idle. Bring that host back, or name another one that asks."
+        ),
+    }
 
 
 def line(answer: Mapping[str, Any], elapsed: float) -> str:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -148,7 +149,7 @@ def test_many_builders_are_told_shortly() -> None:
 
 
 class Parts:
-    """What the module would answer, part by part; every part takes all of its time."""
+    """What the module would answer, part by part; every part takes all of its time, and a broken connection five seconds."""
 
     def __init__(self, *answers: Any) -> None:
         self.answers: Iterator[Any] = iter(answers)
@@ -158,8 +159,9 @@ class Parts:
 
     def __call__(self, arguments: dict[str, Any]) -> Any:
         self.given.append(json.loads(json.dumps(arguments)))
-        self.now += arguments["timeout"]
-        return next(self.answers)
+        told = next(self.answers)
+        self.now += 5 if told is None else arguments["timeout"]
+        return told
 
     def run(self, **options: Any) -> dict[str, Any]:
         checked = check_options({"progress": 30, **options})
@@ -184,6 +186,32 @@ def test_a_broken_connection_begins_the_proof_anew() -> None:
     parts = Parts(answer(a=50.0), None, answer(True))
     assert parts.run(timeout=1000)["finished"]
     assert [given.get("seen") for given in parts.given] == [None, {"a": 50.0}, {}]
+
+
+@pytest.mark.parametrize("policy", ["fail", "proceed", "wait"])
+def test_a_host_that_is_out_of_reach_for_ten_minutes_ends_the_wait(policy: str) -> None:
+    parts = Parts(answer(), *itertools.repeat(None, 1000))
+    told = parts.run(timeout=43200, policy=policy)
+    assert told["failed"]
+    assert "could not be reached" in told["msg"]
+    assert parts.now == pytest.approx(30 + 600, abs=10)
+
+
+@pytest.mark.parametrize("policy", ["fail", "proceed"])
+def test_the_time_is_over_for_a_host_out_of_reach_too(policy: str) -> None:
+    """Nobody answered that the time was over, so the wait went on without an end."""
+    parts = Parts(answer(), *itertools.repeat(None, 1000))
+    told = parts.run(timeout=100, policy=policy)
+    assert told["failed"]
+    assert "could not be reached" in told["msg"]
+    assert parts.now == 100
+
+
+def test_a_host_that_answers_again_is_waited_for_as_before() -> None:
+    gone = [None] * 100
+    parts = Parts(answer(), *gone, answer(), *gone, answer(True))
+    assert parts.run(timeout=50, policy="wait")["finished"]
+    assert parts.given[-1]["timeout"] == 30
 
 
 @pytest.mark.parametrize("policy", ["fail", "proceed"])
