@@ -36,6 +36,9 @@ def overview(builders: Sequence[Json], readings: Json, fleet: str, ceiling: Any,
     facts = {str(entry.get("builder_id")): entry for entry in builders}
     cost = committed(machines, readings["requests"])
     rows = [_row(machine, facts[machine.id], offers, limits.drain_tag) for machine in machines if machine.id in facts]
+    for row in rows:
+        if row["id"] in (readings.get("unread") or ()):
+            row["coming_up"] = None  # it may have said that it is up, where nobody could read it
     now_usd = [row["usd_per_hour"] for row in rows]
     return {
         "fleet": fleet,

@@ -64,7 +64,11 @@ def _machines(found: Json) -> Iterable[Family]:
     yield (
         "machine_coming_up",
         "1 while the provider has the machine, but it has not said that it is up.",
-        [({"id": row["id"], "state": row["state"]}, int(row["coming_up"])) for row in rows],
+        [
+            ({"id": row["id"], "state": row["state"]}, int(row["coming_up"]))
+            for row in rows
+            if row["coming_up"] is not None
+        ],
     )
     yield (
         "machine_draining",

@@ -68,6 +68,8 @@ def _more(row: Json) -> str:
         parts.append(f"RECLAIMED at {row['termination_time']}")
     if row["state"] != "active" or row["coming_up"]:
         parts.append(f"state {row['state']}{', not heard of yet' if row['state'] == 'active' else ''}")
+    if row["coming_up"] is None:
+        parts.append("what it says of itself could not be read")
     if row["drained_by"]:
         parts.append(f"drained by {', '.join(row['drained_by'])}")
     parts.append(f"image {(row['image_id'] or '?')[:8]}")

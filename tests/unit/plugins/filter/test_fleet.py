@@ -146,6 +146,19 @@ def test_metrics_have_no_sample_of_what_is_not_known() -> None:
     assert 'plan="m3.large.x86",metro="am",kind="spot"' not in text
 
 
+def test_nobody_claims_of_an_unread_machine_whether_it_is_up() -> None:
+    unread = machine(1, builder_host_key=None, builder_image_id=None, age=None)
+    assert look(unread)["machines"][0]["coming_up"] is True
+    found = look(unread, machine(2), unread=["m1"])
+    assert [row["coming_up"] for row in found["machines"]] == [None, False]
+    text = FILTERS["fleet_metrics_text"](found)
+    assert 'machine_coming_up{fleet="lab",id="m1"' not in text
+    assert 'machine_coming_up{fleet="lab",id="m2",state="active"} 0' in text
+    lines = " ".join(" ".join(FILTERS["fleet_status_table"](found)).split())
+    assert "what it says of itself could not be read" in lines
+    assert "not heard of yet" not in lines
+
+
 def test_metrics_of_machines() -> None:
     notice = {"request_id": None, "bid": None, "termination_time": "2026-11-24T12:02:00Z"}
     hosts = [drained(1, 'a"b\\c'), machine(2, builder_state="provisioning"), machine(3, builder_spot=notice)]

@@ -123,8 +123,13 @@ def test_failing_api_leaves_the_machines_file(fleet: Any) -> None:
 
 def test_machines_whose_events_cannot_be_read_keep_their_rows_for_a_while(fleet: Any) -> None:
     before = fleet.machines.read_text(encoding="utf-8")
-    result = with_fault(fleet, "*/events")
+    coordinator = fleet.hosts()["all"]["children"]["nix_coordinators"]["hosts"]["coordinator"]
+    metrics = fleet.root / "fleet.prom"
+    who = {f"fleet_metrics_{name}": coordinator[f"nix_machines_{name}"] for name in ("owner", "group")}
+    result = with_fault(fleet, "*/events", fleet_metrics_metrics_file=str(metrics), **who)
     assert changed(result, "coordinator") == 0
+    assert "nixmetal_fleet_machines{" in metrics.read_text(encoding="utf-8")
+    assert "machine_coming_up" not in metrics.read_text(encoding="utf-8")
     assert "the row stays as it was last, up to 3600 seconds" in said(result)
     forgotten = with_fault(fleet, "*/events", nix_machines_keep_seconds=0)
     assert forgotten.returncode != 0
