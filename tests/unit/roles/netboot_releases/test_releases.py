@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -81,3 +82,28 @@ def test_the_certificate_of_a_directory_with_several_is_told_by_its_name(web: We
     assert done.returncode == 0, said(done)
     (line,) = [line for line in metrics.read_text().splitlines() if line.startswith("nixmetal_netboot_certificate_")]
     assert float(line.rpartition(" ")[2]) > time.time() + 86400
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="there is no openssl here")
+def test_a_repeated_promotion_into_a_signed_channel_changes_nothing(web: Web) -> None:
+    root = issue("Root", authority=True)
+    write_pair(web.place, [issue("code", root, code_signing=True), root], ("chain.pem", "key.pem"))
+    channels = [{"name": "stable", "base_url": URL, "signed": True}]
+    given = {
+        "netboot_channels": channels,
+        "netboot_releases_channel": "stable",
+        "netboot_releases_from_channel": "canary",
+        "netboot_signing_host": "web",
+        "netboot_signing_certificate": str(web.place / "chain.pem"),
+        "netboot_signing_key": str(web.place / "key.pem"),
+    }
+    web.publish("canary", "one")
+    done = web.play("promote", **given)
+    assert done.returncode == 0, said(done)
+    replaced = (web.root / "stable").resolve().name
+    web.publish("canary", "two")
+    for changed in (True, False):
+        done = web.play("promote", **given, netboot_releases_replaces=replaced)
+        assert done.returncode == 0, said(done)
+        assert ("web: stable boots two" in said(done), ", as before" in said(done)) == (True, not changed)
+    assert (web.root / "stable" / "kernel.sig").exists()
