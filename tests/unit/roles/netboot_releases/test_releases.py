@@ -107,3 +107,20 @@ def test_a_repeated_promotion_into_a_signed_channel_changes_nothing(web: Web) ->
         assert done.returncode == 0, said(done)
         assert ("web: stable boots two" in said(done), ", as before" in said(done)) == (True, not changed)
     assert (web.root / "stable" / "kernel.sig").exists()
+
+
+def test_a_reading_of_one_fleet_prunes_nothing_unless_there_is_no_other(web: Web) -> None:
+    for image_id in ("one", "two"):
+        web.publish("canary", image_id)
+    reading = {"complete": True, "source": "test", "project": None, "count": 0, "read_at": "2026-11-23T04:00:00Z"}
+    given = {"builders_reading_max_age_seconds": 0, "netboot_releases_keep": 1, "netboot_releases_grace_hours": 0}
+    refused = web.play("prune", **given, builders_reading={**reading, "fleet": "hydra"})
+    assert refused.returncode != 0
+    assert "the inventory reads the fleet hydra alone" in said(refused)
+    assert len(list((web.root / "releases/canary").iterdir())) == 2
+    done = web.play("prune", **given, builders_reading={**reading, "fleet": "hydra"}, netboot_releases_one_fleet=True)
+    assert done.returncode == 0, said(done)
+    assert len(list((web.root / "releases/canary").iterdir())) == 1
+    # Nothing was left out of this one.
+    again = web.play("prune", **given, builders_reading={**reading, "fleet": None})
+    assert again.returncode == 0, said(again)
