@@ -68,6 +68,13 @@ options:
     type: str
     choices: [keep, end]
     default: keep
+  leaving:
+    description:
+      - The ids of machines that the provider is about to take back. They do not count, whether they are still there or not, and are
+        left as they are.
+    type: list
+    elements: str
+    default: []
   plan:
     description:
       - The plan's slug, such as V(c3.medium.x86). Needed with O(state=present).

@@ -106,6 +106,7 @@ DEVICE_OPTIONS: dict[str, Spec] = {
     "device_id": {"type": "str"},
     "count": {"type": "int", "default": 1},
     "surplus": {"type": "str", "choices": ["keep", "end"], "default": "keep"},
+    "leaving": {"type": "list", "elements": "str", "default": []},
     "metros": {"type": "list", "elements": "str"},
     "cost_ceiling_usd_per_hour": {"type": "float"},
     "force_delete": {"type": "bool", "default": False},

@@ -46,6 +46,12 @@ def find_own(client: Client, fleet: str, name: str) -> list[Device]:
     return [device for device in found if device["state"] not in devices.GONE_STATES and _is_own(device, fleet, name)]
 
 
+def find_staying(client: Client, order: Order) -> list[Device]:
+    """Those of them that an order counts."""
+    found = find_own(client, order.fleet, order.name)
+    return [device for device in found if device["id"].lower() not in order.leaving]
+
+
 def _is_own(device: Device, fleet: str, name: str) -> bool:
     tags = device["tags"]
     by_name = ownership.marked(tags, ownership.FLEET_TAG) == fleet and ownership.marked(tags, ownership.BID_TAG) == name
@@ -113,7 +119,7 @@ def _settle(client: Client, order: Order, bought: list[Device]) -> Purchases:
     """Look again: the oldest machines stay, and of the others those that were bought here are withdrawn."""
     if bought:
         client.clock.sleep(SETTLING_SECONDS)
-    live = _with_bought(find_own(client, order.fleet, order.name), bought)
+    live = _with_bought(find_staying(client, order), bought)
     ids = [device["id"] for device in bought]
     ours = [device for device in live[order.count :] if device["id"] in ids]
     for device in ours:

@@ -28,6 +28,8 @@ class Order:
     metros: tuple[str, ...]
     count: int
     fields: Mapping[str, Any]
+    # Machines that are about to go, by id: they do not count.
+    leaving: frozenset[str] = frozenset()
 
     @property
     def kind(self) -> str:
@@ -59,6 +61,7 @@ def order_from_options(options: Mapping[str, Any]) -> Order:
         metros=tuple(metro.lower() for metro in options.get("metros") or []),
         count=spot_bid.count(options, "count", 1),
         fields={name: options.get(name) for name in DEVICE_FIELDS if name != "plan"},
+        leaving=frozenset(device_id.lower() for device_id in options.get("leaving") or []),
     )
     if not order.metros:
         raise SettingError("metros must name at least one metro, or any.")

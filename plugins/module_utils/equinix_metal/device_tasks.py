@@ -47,7 +47,7 @@ def apply(client: Client, options: dict[str, Any], check_mode: bool) -> Result:
 
 def _present(client: Client, options: dict[str, Any], check_mode: bool) -> Result:
     order = device_order.order_from_options(options)
-    live = device_create.find_own(client, order.fleet, order.name)
+    live = device_create.find_staying(client, order)
     kept, extra = live[: order.count], live[order.count :]
     _check_fixed(order, kept)
     changed = {device["id"]: _changes(client, order, device) for device in kept}

@@ -50,8 +50,8 @@ class BidPlan:
     device_ids: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    # Machines of the bid that are about to go, and that the provider still counts.
-    leaving: int = 0
+    # Machines of the bid that are about to go, and that the provider may still have.
+    leaving: tuple[str, ...] = ()
 
     @property
     def hourly(self) -> Decimal:
@@ -104,7 +104,8 @@ def plan_bid(bid: dict[str, Any], provider: Json, live: Live, options: Options) 
     machines = live.singles_of(bid)
     staying = [machine for machine in machines if machine["id"] not in options.leaving]
     plan = _plan_singles(bid, staying, provider, options) if staying else _plan_new(bid, provider, options)
-    return dataclasses.replace(plan, leaving=len(machines) - len(staying))
+    leaving = sorted(machine["id"] for machine in machines if machine not in staying)
+    return dataclasses.replace(plan, leaving=tuple(leaving))
 
 
 def _plan_new(bid: dict[str, Any], provider: Json, options: Options) -> BidPlan:

@@ -196,7 +196,8 @@ def _request(plan: BidPlan, channels: Sequence[Json]) -> dict[str, Any]:
     fields = ("name", "kind", "count", "max_bid_usd_per_hour", "tags", "hostname")
     single = {} if plan.bid["kind"] == "spot" else {"single": True}
     request = {**{name: plan.bid[name] for name in fields}, **single, "plan": plan.plan, "metro": plan.metro}
-    request["count"] += plan.leaving
+    if plan.leaving:
+        request["leaving"] = list(plan.leaving)
     return {
         "provider": plan.bid["provider"],
         "action": plan.action,

@@ -267,6 +267,21 @@ def test_a_ceiling_that_is_a_product_allows_what_it_is_the_product_of(apply) -> 
     assert (len(bought["device_ids"]), bought["max_cost_usd_per_hour"]) == (3, 1.05)
 
 
+def test_machines_that_leave_do_not_count_whether_they_are_there_or_not(apply, api) -> None:
+    leaving, staying = apply(count=2)["device_ids"]
+    replaced = apply(count=2, leaving=[leaving], cost_ceiling_usd_per_hour=1.5)
+    assert (len(api.live()), len(replaced["device_ids"])) == (3, 2)
+    assert replaced["device_ids"][0] == staying
+    apply(state="absent", name=None, device_id=leaving)
+    again = apply(count=2, leaving=[leaving], metros=["am"])
+    assert (again["changed"], again["device_ids"]) == (False, replaced["device_ids"])
+
+
+def test_a_machine_that_leaves_may_be_another_than_declared(apply) -> None:
+    (leaving,) = apply()["device_ids"]
+    assert apply(metros=["da"], leaving=[leaving])["changed"] is True
+
+
 def test_a_limit_that_is_not_known_is_not_counted_as_nothing(apply, api) -> None:
     apply(spot_price_max=0.5)
     for device in api.live():
