@@ -151,6 +151,10 @@ def _plan_singles(bid: dict[str, Any], machines: Sequence[Json], provider: Json,
     if odd:
         text = f"bid {bid['name']!r} has machines of {', '.join(odd)}, declared {', '.join(plans_of(bid))}: terminate them first"
         return BidPlan(bid, problems=(text,))
+    places = sorted({f"{machine['plan']} in {machine['metro']}" for machine in machines})
+    if len(places) > 1:
+        text = f"bid {bid['name']!r} has machines in several places ({', '.join(places)}): terminate those of all but one first"
+        return BidPlan(bid, problems=(text,))
     ids = tuple(sorted(machine["id"] for machine in machines))
     first = machines[0]
     offer = _offer(provider, first["plan"], first["metro"])
@@ -158,8 +162,19 @@ def _plan_singles(bid: dict[str, Any], machines: Sequence[Json], provider: Json,
     if more >= 0:
         notes = (f"{more} machines more than declared: drain and terminate those that shall go",) if more else ()
         return BidPlan(bid, first["plan"], first["metro"], "keep", offer, None, ids, notes=notes)
-    new = _plan_new(bid, provider, options)
-    return dataclasses.replace(new, device_ids=ids, notes=(f"{-more} of {bid['count']} machines lack", *new.notes))
+    new = _plan_beside(bid, first, provider, options)
+    return dataclasses.replace(
+        new, bid=bid, device_ids=ids, notes=(f"{-more} of {bid['count']} machines lack", *new.notes)
+    )
+
+
+def _plan_beside(bid: dict[str, Any], first: Json, provider: Json, options: Options) -> BidPlan:
+    """The machines of a bid are alike: those that lack are bought where the others are, or not at all."""
+    if first["metro"] not in metros_of(bid):
+        text = f"bid {bid['name']!r} has machines in {first['metro']}, declared {', '.join(metros_of(bid))}: terminate them first"
+        return BidPlan(bid, problems=(text,))
+    there = {"plan": first["plan"], "fallback_plans": [], "metros": [first["metro"]]}
+    return _plan_new({**bid, **there}, provider, options)
 
 
 def _offer(provider: Json, plan: str | None, metro: str | None) -> Json | None:

@@ -221,6 +221,25 @@ def test_nothing_is_bought_beside_a_machine_of_unknown_cost(bid: Any) -> None:
     assert "(old) 1.5 USD per hour" in priced["problems"][0]
 
 
+def test_what_lacks_is_bought_where_the_others_are(bid: Any) -> None:
+    """The provider refuses it elsewhere, and by then other bids have been ended and bought."""
+    own = bid(kind="on_demand", fallback_plans=[LARGE])
+    everywhere = [offer("am"), offer("da"), offer("da", LARGE)]
+    for place in ({"metro": "da"}, {"metro": "da", "plan": LARGE}):
+        plan = plan_of([own], everywhere, machines=[machine("d1", **place)])
+        assert bought(plan) == [("small", place.get("plan", SMALL), "da")]
+        assert plan["bids"][0]["metros"] == own["metros"]
+    elsewhere = plan_of([own], [offer("am")], machines=[machine("d1", metro="da")])
+    assert elsewhere["problems"] == ["bid 'small': none of its metros (da) offers the plan c3.small.x86"]
+    assert elsewhere["requests"] == []
+    strange = plan_of([own], [*everywhere, offer("ny")], machines=[machine("d1", metro="ny")])
+    assert strange["problems"] == ["bid 'small' has machines in ny, declared am, da: terminate them first"]
+    unknown = plan_of([own], everywhere, machines=[machine("d1", metro=None)])
+    assert "has machines in None" in unknown["problems"][0]
+    apart = plan_of([own], everywhere, machines=[machine("d1"), machine("d2", metro="da")])
+    assert "in several places (c3.small.x86 in am, c3.small.x86 in da): terminate" in apart["problems"][0]
+
+
 def test_a_machine_of_another_kind_is_none_of_the_bids(bid: Any) -> None:
     """The verb create does not count it either: under "keep" it would buy what was never shown."""
     left = [machine("d1", kind="spot", max_usd_per_hour=0.3), machine("d2", kind="spot", max_usd_per_hour=0.3)]
