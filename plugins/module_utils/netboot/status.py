@@ -30,6 +30,8 @@ from .status_page import render_page
 from .store_errors import explained
 
 DIRECTORY = "status"
+# How often it is written in one run while others change the store; they write it too.
+ATTEMPTS = 5
 
 
 class Wanted(NamedTuple):
@@ -58,13 +60,25 @@ def write_status(wanted: Wanted, dry_run: bool, now: float | None = None) -> Wri
     try:
         if wanted.good_build_of is not None and not dry_run:
             _note_good_build(wanted.root, check_channel(wanted.good_build_of), time.time() if now is None else now)
-        document = gather(wanted.root)
-        metrics = render_metrics(document, _observed(wanted, document))
-        changed = _write_pages(wanted.root, document, dry_run)
-        if wanted.metrics_file is not None and not dry_run:
-            write_atomic(wanted.metrics_file, metrics.encode("utf-8"))
+        written = _write(wanted, gather(wanted.root), dry_run)
+        # There is no lock here, for which a full file system may have no room: whoever has written looks at the store once more,
+        # so that what was written last is of what there is now.
+        for _attempt in range(0 if dry_run else ATTEMPTS):
+            document = gather(wanted.root)
+            if document == written.document:
+                break
+            again = _write(wanted, document, dry_run)
+            written = again._replace(changed=written.changed or again.changed)
     except OSError as error:
         raise NetbootError(explained(wanted.root, error)) from error
+    return written
+
+
+def _write(wanted: Wanted, document: dict[str, Any], dry_run: bool) -> Written:
+    metrics = render_metrics(document, _observed(wanted, document))
+    changed = _write_pages(wanted.root, document, dry_run)
+    if wanted.metrics_file is not None and not dry_run:
+        write_atomic(wanted.metrics_file, metrics.encode("utf-8"))
     return Written(changed, document, metrics)
 
 

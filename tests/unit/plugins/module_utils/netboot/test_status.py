@@ -21,6 +21,7 @@ import pytest
 import yaml
 from authority import issue, write_pair
 
+from ansible_collections.nixmetal.builders.plugins.module_utils.netboot import status
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.errors import NetbootError
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.manifest import check_manifest
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.releases import Settings
@@ -69,6 +70,28 @@ def test_the_page_tells_what_is_active_and_what_changed(store: Any) -> None:
     told = json.loads((store.root / "status" / "status.json").read_text())
     assert [channel["release_id"] for channel in told["channels"]] == [second]
     assert (store.root / "status" / "index.html").stat().st_mode & 0o777 == 0o644
+
+
+def test_the_older_of_two_writers_does_not_win(store: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = Wanted(str(store.root), str(tmp_path / "store.prom"))
+    published(store, "one-image")
+    gather = status.gather
+
+    def slow(root: str) -> dict[str, Any]:
+        """What there was, told after another writer has published and written."""
+        monkeypatch.setattr(status, "gather", gather)
+        document = gather(root)
+        published(store, "two-image")
+        write_status(wanted, dry_run=False)
+        return document
+
+    monkeypatch.setattr(status, "gather", slow)
+    written = write_status(wanted, dry_run=False)
+    assert written.changed
+    told = json.loads((store.root / "status" / "status.json").read_text())
+    assert told["channels"][0]["image_id"] == "two-image"
+    assert "two-image" in (store.root / "status" / "index.html").read_text()
+    assert samples((tmp_path / "store.prom").read_text())['nixmetal_netboot_releases{channel="stable"}'] == 2
 
 
 def test_every_link_leads_to_a_file_of_the_store(store: Any) -> None:
