@@ -128,6 +128,34 @@ def hosts_to_verify(builders: Iterable[Facts], ids: Sequence[str]) -> list[Facts
     return [{**facts, "builder_draining": False} for facts in builders if facts["builder_id"] in ids]
 
 
+def verify_take_out(results: Sequence[Facts], builders: Iterable[Facts], tag: str) -> list[str]:
+    """The machines to take out of service after test builds, by a reading that is newer than the builds.
+
+    A machine was at fault only when it was asked itself, and another of its system passed in the same run: where none passes, the fault may
+    be the coordinator's. Machines that are gone, not in service, or have rebooted into what they answered are nobody's to take out.
+    """
+    facts = {entry["builder_id"]: entry for entry in builders}
+    passed = {(entry["system"], entry["builder"]) for entry in results if entry["asked"] and not entry["problem"]}
+    bad = [
+        entry["builder"]
+        for entry in results
+        if entry["asked"]
+        and entry["problem"]
+        and any(system == entry["system"] and name != entry["builder"] for system, name in passed)
+        and _may_be_taken_out(facts.get(entry["builder"]), entry, tag)
+    ]
+    return list(dict.fromkeys(bad))
+
+
+def _may_be_taken_out(facts: Facts | None, result: Facts, tag: str) -> bool:
+    if facts is None or facts.get("builder_state") != "active" or not facts.get("builder_fleet"):
+        return False
+    if facts.get("builder_draining") or owners(facts, tag):
+        return False
+    said = (result["boot_id"], result["image_id"])
+    return not all(said) or said != (facts.get("builder_boot_id"), facts.get("builder_image_id"))
+
+
 def verify_problems(results: Iterable[Facts], ids: Sequence[str], excluded: Iterable[Facts]) -> dict[str, str]:
     """The problem of each machine, an empty text for none. One of several systems is enough; a machine that was not asked has one."""
     found = dict.fromkeys(ids, "it is no machine of this reading")

@@ -85,6 +85,16 @@ def test_what_is_not_proved_idle_is_not_drained(fleet: Any, machine: str, broken
     assert address(fleet, machine) not in fleet.machines.read_text()
 
 
+def test_a_coordinator_that_cannot_build_drains_nobody(fleet: Any, machine: str) -> None:
+    """Its fault was taken for that of all machines, and an empty machines file was written."""
+    before = fleet.machines.read_text()
+    failed = fleet.play("verify_builders", builder_verify_busybox={"x86_64-linux": "/nowhere/busybox"})
+    assert failed.returncode != 0
+    assert "Taken out of service: none" in said(failed)
+    assert fleet.machines.read_text() == before
+    assert "skip-hydra" not in fleet.tags(machine)
+
+
 @pytest.mark.long
 def test_the_policy_may_go_on(fleet: Any, machine: str) -> None:
     fleet.world.broken = "empty"

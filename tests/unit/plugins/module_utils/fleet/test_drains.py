@@ -80,6 +80,44 @@ def test_the_label_can_be_changed_and_is_the_hostname_for_the_new_queue_runner(b
     assert drains.jobs_targets([builder(builder_address=None)], name, "prometheus")[0]["label"] is None
 
 
+SYSTEM, ARM = "x86_64-linux", "aarch64-linux"
+
+
+def built(name: str, problem: str = "", system: str = SYSTEM, asked: bool = True, boot: str = "b") -> dict[str, Any]:
+    said = {"boot_id": boot, "image_id": "i"} if asked else {"boot_id": "", "image_id": ""}
+    return {"builder": name, "system": system, "asked": asked, "problem": problem, **said}
+
+
+def test_only_machines_that_were_asked_beside_one_that_passed_are_taken_out(builder: Maker) -> None:
+    fleet = [builder(builder_id=name) for name in "abc"]
+    bad, good = built("a", "another image"), built("b")
+    assert drains.verify_take_out([bad, good], fleet, TAG) == ["a"]
+    assert drains.verify_take_out([bad], fleet, TAG) == []
+    assert drains.verify_take_out([bad, built("c", "wrong")], fleet, TAG) == []
+    assert drains.verify_take_out([bad, built("b", system=ARM)], fleet, TAG) == []
+    assert drains.verify_take_out([built("a", "failed", boot=""), good], fleet, TAG) == ["a"]
+    # One machine of two systems is no witness of itself.
+    assert drains.verify_take_out([bad, built("a")], fleet, TAG) == []
+    # A full disk of the coordinator, or no busybox for the machine's system.
+    assert drains.verify_take_out([built("a", "no daemon", asked=False), good], fleet, TAG) == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"builder_id": "gone"},
+        {"builder_state": "deprovisioning"},
+        {"builder_draining": True},
+        {"builder_tags": [TAG, "drained-by=rollout@ci"]},
+        {"builder_fleet": None},
+        {"builder_boot_id": "b", "builder_image_id": "i"},
+    ],
+)
+def test_machines_that_changed_meanwhile_are_left_alone(builder: Maker, changes: dict[str, Any]) -> None:
+    facts = builder(**{"builder_id": "a", **changes})
+    assert drains.verify_take_out([built("a", "wrong"), built("b")], [facts], TAG) == []
+
+
 def test_machines_of_one_label_are_not_told_apart(builder: Maker) -> None:
     """Also when only one of them is asked for."""
     first, second = builder(builder_hostname="same"), builder(builder_hostname="same", builder_id="other")
