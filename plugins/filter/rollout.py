@@ -41,6 +41,7 @@ def builder_rollout_step(
         frozenset(proofs.get("busy", ())),
         proofs.get("boots", {}),
         proofs.get("verified", {}),
+        frozenset(proofs.get("sent", ())),
     )
     kept = {name: dict(told) for name, told in memory.items()}
     builders = [facts_of(host) for host in hosts]

@@ -51,6 +51,7 @@ class Proofs:
     busy: frozenset[str] = frozenset()
     boots: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     verified: Mapping[str, str] = dataclasses.field(default_factory=dict)  # the problem, empty for none
+    sent: frozenset[str] = frozenset()  # whose reboot was asked for, without an error
 
 
 @dataclasses.dataclass
@@ -69,6 +70,8 @@ class Step:
     failed: dict[str, str] = dataclasses.field(default_factory=dict)
     skipped: dict[str, str] = dataclasses.field(default_factory=dict)
     waiting: list[str] = dataclasses.field(default_factory=list)
+    # Idle, but not rebooted: a machine that does not say which boot it runs could not prove a new one. The reason by machine.
+    silent: dict[str, str] = dataclasses.field(default_factory=dict)
     # Machines that publish nothing of their boot, as one's own may, and so are asked.
     ask: list[str] = dataclasses.field(default_factory=list)
     leaving: dict[str, str] = dataclasses.field(default_factory=dict)
@@ -104,11 +107,13 @@ def next_step(
     """Look at every machine, and begin with as many new ones as may be out of service."""
     known = {facts["builder_id"]: _with_boot(facts, proofs) for facts in builders}
     step = Step({name: dict(kept) for name, kept in memory.items()})
+    for name in proofs.sent:
+        _count_reboot(step, name, now)
     for name in ids:
         _judge(step, name, known.get(name), settings, proofs, now)
     _begin(step, known, settings, now)
     step.ask = [name for name in ids if name in known and _could_tell(known[name])]
-    step.leaving = {name: known[name]["builder_boot_id"] for name in step.reboot}
+    step.leaving = {name: _said_boot(name, proofs) or known[name]["builder_boot_id"] for name in step.reboot}
     return step
 
 
@@ -197,40 +202,47 @@ def _continue(step: Step, name: str, facts: Facts, settings: RolloutSettings, pr
     elif expected is None:
         _fail(step, name, f"it boots {facts['builder_boot_url']}, which is no channel of ours")
     elif left is not None:
-        _rebooting(step, name, left, expected, settings, proofs, now)
+        _rebooting(step, name, left, facts, settings, proofs, now)
     elif facts["builder_image_id"] == expected and not settings.again:
         _proved(step, name, settings, proofs)
     else:
-        _draining(step, name, facts, settings, proofs, now)
+        _draining(step, name, settings, proofs, now)
 
 
-def _draining(step: Step, name: str, facts: Facts, settings: RolloutSettings, proofs: Proofs, now: float) -> None:
+def _draining(step: Step, name: str, settings: RolloutSettings, proofs: Proofs, now: float) -> None:
+    """Only what SSH has told of its boot is rebooted, because what comes back is proved by nothing else."""
     kept = step.memory[name]
     late = now - kept["begun"] > settings.drain_seconds and settings.drain_policy != "wait"
-    if name in proofs.idle or (late and settings.drain_policy == "proceed"):
-        if facts["builder_boot_id"]:
-            _reboot(step, name, now)
-        else:
-            _fail(step, name, "it has published no boot id, so a new one could not be told from it")
+    idle = name in proofs.idle or (late and settings.drain_policy == "proceed")
+    if idle and not _said_boot(name, proofs):
+        step.silent[name] = (proofs.boots.get(name) or {}).get("problem") or "it did not say which boot it runs"
+    if idle and name not in step.silent:
+        step.reboot.append(name)
     elif late:
         step.restore.append(name)
-        _fail(step, name, f"it was not proved idle within {settings.drain_seconds:g} seconds, and is in service again")
+        asked = f"it was idle, but did not answer over SSH: {step.silent[name]}" if idle else "it was not proved idle"
+        _fail(step, name, f"{asked}, within {settings.drain_seconds:g} seconds, and is in service again")
     else:
         step.wait_idle.append(name)
 
 
-def _reboot(step: Step, name: str, now: float) -> None:
-    kept = step.memory[name]
+def _said_boot(name: str, proofs: Proofs) -> str | None:
+    return (proofs.boots.get(name) or {}).get("boot_id")
+
+
+def _count_reboot(step: Step, name: str, now: float) -> None:
+    """A reboot counts when it was asked for: one that failed on its way is none, and neither is one that was only planned."""
+    kept = step.memory.setdefault(name, {})
     kept["tries"] = kept.get("tries", 0) + 1
     kept["rebooted"] = now
-    step.reboot.append(name)
 
 
 def _rebooting(
-    step: Step, name: str, left: str, expected: str, settings: RolloutSettings, proofs: Proofs, now: float
+    step: Step, name: str, left: str, facts: Facts, settings: RolloutSettings, proofs: Proofs, now: float
 ) -> None:
     """Asked to reboot, after idleness was proved. What is known to be busy all the same is not asked again."""
     kept, boot = step.memory[name], proofs.boots.get(name) or {}
+    expected = settings.images[facts["builder_boot_url"]]
     elapsed = now - kept.setdefault("rebooted", now)
     seen = boot.get("boot_id")
     if seen and seen != left:
@@ -241,11 +253,26 @@ def _rebooting(
     elif elapsed <= (settings.down_seconds if seen else settings.boot_seconds) or name in proofs.busy:
         step.prove.append(name)
     elif kept.get("tries", 0) < settings.reboot_tries:
-        _reboot(step, name, now)
+        step.reboot.append(name)
+    else:
+        _not_back(step, name, left, facts, proofs)
+
+
+def _not_back(step: Step, name: str, left: str, facts: Facts, proofs: Proofs) -> None:
+    """Given up is only what nothing says of that it lives."""
+    tries, published = step.memory[name].get("tries", 0), facts["builder_boot_id"]
+    problem = (proofs.boots.get(name) or {}).get("problem") or "no answer"
+    if _said_boot(name, proofs):
+        _fail(step, name, f"it did not go down in time, asked to reboot {tries} times, and stays drained")
+    elif published and published != left:
+        _fail(
+            step,
+            name,
+            f"it has published the boot {published}, but does not prove it over SSH ({problem}), and stays drained",
+        )
     else:
         step.give_up.append(name)
-        verb = "go down" if seen else "come back"
-        _fail(step, name, f"it did not {verb} in time, asked to reboot {kept.get('tries', 0)} times")
+        _fail(step, name, f"it did not come back in time, asked to reboot {tries} times")
 
 
 def _proved(step: Step, name: str, settings: RolloutSettings, proofs: Proofs) -> None:

@@ -62,6 +62,7 @@ class World:
         self.booting: dict[str, float] = {}
         self.stuck: dict[str, int] = {}
         self.fresh: set[str] = set()
+        self.sent: set[str] = set()
         self.fault = ""
         self.slept = 0.0
         self.events: Counter[str] = Counter()
@@ -156,6 +157,7 @@ class World:
 
     def reboot(self, name: str) -> None:
         self._call(lambda: self._reboots(name))
+        self.sent.add(name)
 
     def _reboots(self, name: str) -> None:
         facts = self.machines[name]
@@ -187,13 +189,14 @@ class World:
         seen.clear()
         seen.update(watch.seen)
         boots = {}
-        for name in step.prove + step.verify:
+        for name in step.prove + step.verify + step.wait_idle:
             if name in self.machines and name not in self.booting and self.random.random() < 0.8:
                 facts = self.machines[name]
                 boots[name] = {"boot_id": facts["builder_boot_id"], "image_id": facts["builder_image_id"]}
         built = [name for name in step.verify if name in boots]
         verified = {name: "broken" if self.faults and self.random.random() < 0.03 else "" for name in built}
-        return Proofs(frozenset(watch.proved), boots=boots, verified=verified)
+        sent, self.sent = frozenset(self.sent), set()
+        return Proofs(frozenset(watch.proved), boots=boots, verified=verified, sent=sent)
 
     def _sleep(self, seconds: float) -> None:
         self.slept += seconds
@@ -259,6 +262,7 @@ def rollout(world: World, settings: RolloutSettings = SETTINGS, kill: float = 0.
             half = Step(step.memory, drain=step.drain[:1], reboot=step.reboot[:1])
             act(world, half)
             memory, seen, ids = {}, {}, sorted(world.machines)
+            world.sent.clear()
             step = next_step(world.reading(), ids, settings, memory, Proofs(), world.now)
             continue
         act(world, step)
@@ -408,7 +412,51 @@ def test_what_is_left_as_it_is_and_why(machine: Any, changes: dict[str, Any], wo
 def test_no_machine_is_rebooted_before_it_is_proved_idle(machine: Any) -> None:
     builders = [drained(states(machine, 1)[0])]
     assert step_of(builders).wait_idle == ["m000"]
-    assert step_of(builders, proofs=Proofs(idle=frozenset({"m000"}))).reboot == ["m000"]
+    assert step_of(builders, proofs=idle_proof()).reboot == ["m000"]
+
+
+def idle_proof() -> Proofs:
+    return Proofs(idle=frozenset({"m000"}), boots=boots(boot_id(0), OLD).boots)
+
+
+def test_no_machine_is_rebooted_that_could_not_prove_a_new_boot(machine: Any) -> None:
+    """Prometheus says that it is idle, but nobody could see over SSH that it came back."""
+    builders = [drained(states(machine, 1)[0])]
+    mute = Proofs(frozenset({"m000"}), boots={"m000": {"boot_id": None, "problem": "Permission denied"}})
+    step = step_of(builders, proofs=mute)
+    assert (step.reboot, step.wait_idle, step.silent) == ([], ["m000"], {"m000": "Permission denied"})
+    for policy in ("fail", "proceed"):
+        late = step_of(builders, {"m000": {"begun": 0.0}}, mute, now=43201.0, drain_policy=policy)
+        assert (late.reboot, late.restore) == ([], ["m000"])
+        assert "Permission denied" in late.failed["m000"]
+
+
+def test_a_reboot_counts_when_it_was_asked_for(machine: Any) -> None:
+    """What is only planned may fail on its way, and so may the one before it."""
+    planned = step_of([drained(states(machine, 1)[0])], proofs=idle_proof(), now=5.0)
+    assert (planned.reboot, planned.leaving) == (["m000"], {"m000": boot_id(0)})
+    assert "tries" not in planned.memory["m000"]
+    noted = [drained(states(machine, 1)[0], LEFT)]
+    never: Memory = {"m000": {"begun": 0.0, "rebooted": 0.0}}
+    for now in (601.0, 6001.0):
+        assert step_of(noted, never, Proofs(), now).reboot == ["m000"]
+    asked = step_of(noted, never, Proofs(sent=frozenset({"m000"})), 601.0)
+    assert (asked.prove, asked.memory["m000"]["tries"], asked.memory["m000"]["rebooted"]) == (["m000"], 1, 601.0)
+
+
+@pytest.mark.parametrize(
+    ("published", "said", "given_up"),
+    [(None, None, True), ("", None, True), (0, None, True), (9, None, False), (0, 0, False), (None, 0, False)],
+)
+def test_given_up_is_only_what_nothing_says_of_that_it_lives(
+    machine: Any, published: Any, said: int | None, given_up: bool
+) -> None:
+    """A machine that is up, but which SSH cannot be asked, is not terminated."""
+    boot = boot_id(published) if isinstance(published, int) else published
+    builders = [drained(states(machine, 1)[0], LEFT, builder_boot_id=boot)]
+    proofs = Proofs() if said is None else boots(boot_id(said), OLD)
+    step = step_of(builders, {"m000": {"begun": 0.0, "rebooted": 0.0, "tries": 2}}, proofs, 601.0)
+    assert (step.give_up, list(step.failed)) == (["m000"] if given_up else [], ["m000"])
 
 
 @pytest.mark.parametrize("left", [[], [f"rebooting-from={boot_id(0)}"]])
@@ -423,7 +471,7 @@ def test_the_owners_name_without_a_drain_is_no_drain(machine: Any, left: list[st
 @pytest.mark.parametrize(("policy", "what"), [("fail", "restore"), ("proceed", "reboot"), ("wait", "wait_idle")])
 def test_the_deadline_of_a_drain(machine: Any, policy: str, what: str) -> None:
     builders = [drained(states(machine, 1)[0])]
-    step = step_of(builders, {"m000": {"begun": 0.0}}, now=43201.0, drain_policy=policy)
+    step = step_of(builders, {"m000": {"begun": 0.0}}, boots(boot_id(0), OLD), now=43201.0, drain_policy=policy)
     assert getattr(step, what) == ["m000"]
     assert ("m000" in step.failed) is (policy == "fail")
 
@@ -441,7 +489,7 @@ def boots(boot: str | None, image: str | None = NEW) -> Proofs:
         (Proofs(), 100, 1, "prove"),
         (boots(boot_id(0), OLD), 59, 1, "prove"),  # still up
         (boots(boot_id(0), OLD), 61, 1, "reboot"),  # it did not go down
-        (boots(boot_id(0), OLD), 61, 2, "give_up"),
+        (boots(boot_id(0), OLD), 61, 2, "failed"),  # it lives
         (Proofs(), 599, 1, "prove"),
         (Proofs(), 601, 1, "reboot"),  # it did not come back
         (Proofs(), 601, 2, "give_up"),
