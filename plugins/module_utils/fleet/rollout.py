@@ -213,7 +213,8 @@ def _draining(step: Step, name: str, settings: RolloutSettings, proofs: Proofs, 
     """Only what SSH has told of its boot is rebooted, because what comes back is proved by nothing else."""
     kept = step.memory[name]
     late = now - kept["begun"] > settings.drain_seconds and settings.drain_policy != "wait"
-    idle = name in proofs.idle or (late and settings.drain_policy == "proceed")
+    proved = name in proofs.idle and name not in proofs.busy
+    idle = proved or (late and settings.drain_policy == "proceed")
     if idle and not _said_boot(name, proofs):
         step.silent[name] = (proofs.boots.get(name) or {}).get("problem") or "it did not say which boot it runs"
     if idle and name not in step.silent:

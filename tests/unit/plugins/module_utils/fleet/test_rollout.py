@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import random
@@ -413,6 +414,15 @@ def test_no_machine_is_rebooted_before_it_is_proved_idle(machine: Any) -> None:
     builders = [drained(states(machine, 1)[0])]
     assert step_of(builders).wait_idle == ["m000"]
     assert step_of(builders, proofs=idle_proof()).reboot == ["m000"]
+
+
+def test_what_is_busy_over_ssh_is_not_idle_whatever_another_source_says(machine: Any) -> None:
+    builders = [drained(states(machine, 1)[0])]
+    busy = dataclasses.replace(idle_proof(), busy=frozenset({"m000"}))
+    step = step_of(builders, proofs=busy)
+    assert (step.reboot, step.wait_idle) == ([], ["m000"])
+    late: Memory = {"m000": {"begun": 0.0}}
+    assert step_of(builders, late, busy, now=43201.0, drain_policy="proceed").reboot == ["m000"]
 
 
 def idle_proof() -> Proofs:
