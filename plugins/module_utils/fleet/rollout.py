@@ -40,6 +40,7 @@ class RolloutSettings:
     verify_tries: int = 2
     drain_seconds: float = 43200.0
     drain_policy: str = "fail"
+    unreturned: str = "terminate"  # or keep
     again: bool = False  # reboot also what runs the expected image
 
 
@@ -132,6 +133,7 @@ def _could_tell(facts: Facts) -> bool:
 def _judge(step: Step, name: str, facts: Facts | None, settings: RolloutSettings, proofs: Proofs, now: float) -> None:
     kept = step.memory.setdefault(name, {})
     if "failed" in kept:
+        _owed(step, name, kept, facts, settings, proofs)
         step.failed[name] = kept["failed"]
     elif kept.get("done") and not (facts and _ours(facts, settings)):
         step.done.append(name)
@@ -143,6 +145,21 @@ def _judge(step: Step, name: str, facts: Facts | None, settings: RolloutSettings
         _continue(step, name, facts, settings, proofs, now)
     else:
         _not_begun(step, name, facts, settings)
+
+
+def _owed(
+    step: Step, name: str, kept: dict[str, Any], facts: Facts | None, settings: RolloutSettings, proofs: Proofs
+) -> None:
+    """To put a machine that failed back into service, or to terminate it, is done again while its tags say that it was not done."""
+    if facts is None or not _ours(facts, settings) or "owes" not in kept:
+        return
+    if kept["owes"] == "restore":
+        step.restore.append(name)
+    elif _lives(name, drains.rebooting_from(facts), facts, proofs):
+        del kept["owes"]
+        kept["failed"] = "it came back too late, and stays drained"
+    elif facts["builder_state"] not in IDLE_STATES:
+        step.give_up.append(name)
 
 
 def _gone(step: Step, name: str, kept: dict[str, Any]) -> None:
@@ -221,6 +238,7 @@ def _draining(step: Step, name: str, settings: RolloutSettings, proofs: Proofs, 
         step.reboot.append(name)
     elif late:
         step.restore.append(name)
+        kept["owes"] = "restore"
         asked = f"it was idle, but did not answer over SSH: {step.silent[name]}" if idle else "it was not proved idle"
         _fail(step, name, f"{asked}, within {settings.drain_seconds:g} seconds, and is in service again")
     else:
@@ -256,16 +274,23 @@ def _rebooting(
     elif kept.get("tries", 0) < settings.reboot_tries:
         step.reboot.append(name)
     else:
-        _not_back(step, name, left, facts, proofs)
+        _not_back(step, name, left, facts, settings, proofs)
 
 
-def _not_back(step: Step, name: str, left: str, facts: Facts, proofs: Proofs) -> None:
+def _lives(name: str, left: str | None, facts: Facts, proofs: Proofs) -> bool:
+    """It answers over SSH, or has published another boot than the one it was to leave."""
+    published = facts["builder_boot_id"]
+    return bool(_said_boot(name, proofs) or (published and published != left))
+
+
+def _not_back(step: Step, name: str, left: str, facts: Facts, settings: RolloutSettings, proofs: Proofs) -> None:
     """Given up is only what nothing says of that it lives."""
-    tries, published = step.memory[name].get("tries", 0), facts["builder_boot_id"]
+    kept, published = step.memory[name], facts["builder_boot_id"]
+    tries = kept.get("tries", 0)
     problem = (proofs.boots.get(name) or {}).get("problem") or "no answer"
     if _said_boot(name, proofs):
         _fail(step, name, f"it did not go down in time, asked to reboot {tries} times, and stays drained")
-    elif published and published != left:
+    elif _lives(name, left, facts, proofs):
         _fail(
             step,
             name,
@@ -273,6 +298,8 @@ def _not_back(step: Step, name: str, left: str, facts: Facts, proofs: Proofs) ->
         )
     else:
         step.give_up.append(name)
+        if settings.unreturned == "terminate":
+            kept["owes"] = "give_up"
         _fail(step, name, f"it did not come back in time, asked to reboot {tries} times")
 
 

@@ -541,6 +541,26 @@ def test_a_restore_that_failed_is_done_again(machine: Any) -> None:
     assert step_of(builders, {"m000": {"done": True}}).restore == ["m000"]
 
 
+def test_what_is_owed_to_a_machine_that_failed_is_done_again_while_it_is_ours(machine: Any) -> None:
+    """The provider answered 500 when the last of the machines was to be put back into service, or to be terminated."""
+    whole, out = states(machine, 1), [drained(states(machine, 1)[0])]
+    late = step_of(out, {"m000": {"begun": 0.0}}, now=43201.0)
+    again = step_of(out, late.memory, now=43231.0)
+    assert (late.restore, again.restore, again.failed, again.finished) == (["m000"], ["m000"], late.failed, False)
+    assert step_of(whole, again.memory, now=43261.0).finished
+    down: Memory = {"m000": {"begun": 0.0, "rebooted": 0.0, "tries": 2}}
+    out = [drained(states(machine, 1)[0], LEFT)]
+    lost = step_of(out, down, now=601.0)
+    again = step_of(out, lost.memory, now=631.0)
+    assert (lost.give_up, again.give_up, again.failed) == (["m000"], ["m000"], lost.failed)
+    going = step_of([{**out[0], "builder_state": "deprovisioning"}], again.memory, now=661.0)
+    assert (going.give_up, going.finished, step_of([], again.memory).finished) == ([], True, True)
+    back = step_of(out, lost.memory, boots(boot_id(9)), now=631.0)
+    assert (back.give_up, back.failed) == ([], {"m000": "it came back too late, and stays drained"})
+    kept = step_of(out, down, now=601.0, unreturned="keep")
+    assert step_of(out, kept.memory, now=631.0, unreturned="keep").finished
+
+
 def test_a_test_build_that_fails_is_tried_again_and_then_fails(machine: Any) -> None:
     builders = [drained(states(machine, 1)[0], LEFT)]
     proofs = Proofs(boots=boots(boot_id(9)).boots, verified={"m000": "no compiler"})
