@@ -385,4 +385,7 @@ def _is_alike(other: Facts, facts: Facts, settings: RolloutSettings) -> bool:
 
 
 def _serves(facts: Facts) -> bool:
-    return facts["builder_state"] == "active" and not facts["builder_draining"]
+    """The machines file names none that has published no host key, and none that is about to be reclaimed."""
+    reclaimed = (facts["builder_spot"] or {}).get("termination_time") is not None
+    in_service = facts["builder_state"] == "active" and not facts["builder_draining"]
+    return in_service and bool(facts["builder_host_key"]) and not reclaimed

@@ -377,6 +377,20 @@ def test_big_parallel_machines_are_never_all_out_at_once(machine: Any) -> None:
     assert step_of(builders[:1], at_once="100%", canaries=0).drain == ["m000"]  # a fleet of one has no other
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"builder_host_key": None},
+        {"builder_spot": {"request_id": "r", "bid": "b", "termination_time": "2026-11-26T04:00:00Z"}},
+    ],
+)
+def test_a_big_parallel_machine_that_gets_no_builds_spares_no_other(machine: Any, changes: dict[str, Any]) -> None:
+    builders = states(machine, 2, builder_mandatory_features=["big-parallel"], builder_boot_url=URL.format("x86"))
+    other = {**builders[1], "builder_image_id": NEW, **changes}
+    assert step_of([builders[0], other], canaries=0).drain == []
+    assert step_of([builders[0], {**builders[1], "builder_image_id": NEW}], canaries=0).drain == ["m000"]
+
+
 @pytest.mark.parametrize(("at_once", "begun"), [("1", 1), ("3", 3), ("50%", 4), ("10%", 1), ("100%", 8)])
 def test_waves_are_numbers_or_percentages_of_a_channel(machine: Any, at_once: str, begun: int) -> None:
     builders = states(machine, 8, builder_boot_url=URL.format("x86"))
