@@ -132,6 +132,8 @@ def _could_tell(facts: Facts) -> bool:
 
 def _judge(step: Step, name: str, facts: Facts | None, settings: RolloutSettings, proofs: Proofs, now: float) -> None:
     kept = step.memory.setdefault(name, {})
+    if facts is not None:
+        kept["channel"] = facts["builder_boot_url"]
     if "failed" in kept:
         _owed(step, name, kept, facts, settings, proofs)
         step.failed[name] = kept["failed"]
@@ -343,7 +345,9 @@ def _begin(step: Step, known: Mapping[str, Facts], settings: RolloutSettings, no
 
 
 def _canaries_done(step: Step, settings: RolloutSettings) -> bool:
-    return len(step.done) >= settings.canaries
+    """Of each channel in which a machine failed: those of another channel boot another image, and say nothing of this one."""
+    done = [step.memory[name].get("channel") for name in step.done]
+    return all(done.count(step.memory[name].get("channel")) >= settings.canaries for name in step.failed)
 
 
 def _limit(step: Step, known: Mapping[str, Facts], settings: RolloutSettings, url: str) -> int:

@@ -357,11 +357,23 @@ def test_a_canary_that_fails_stops_everything(machine: Any) -> None:
     assert (stopped.stopped, stopped.drain, stopped.finished) == (True, [], True)
 
 
+def test_the_canaries_of_one_channel_say_nothing_of_another(machine: Any) -> None:
+    builders = states(machine, 8)  # m003 and m007 are of another channel than the others
+    builders[0]["builder_image_id"] = builders[1]["builder_image_id"] = NEW
+    memory: Memory = {"m003": {"begun": 0, "failed": "broken"}}
+    stopped = step_of(builders, memory, max_failures=5)
+    assert (stopped.stopped, stopped.drain) == (True, [])
+    settings = dataclasses.replace(SETTINGS, max_failures=5)
+    left = [facts for facts in builders if facts["builder_id"] != "m003"]
+    assert next_step(left, sorted(stopped.memory), settings, stopped.memory, Proofs(), 0.0).stopped
+    assert not step_of(builders, {"m002": {"begun": 0, "failed": "broken"}}, max_failures=5).stopped
+
+
 def test_too_many_failures_stop_new_starts_and_finish_what_is_under_way(machine: Any) -> None:
     builders = states(machine, 8)
     builders[0]["builder_image_id"] = NEW
     builders[1] = drained(builders[1])
-    memory: Memory = {"m002": {"failed": "x"}, "m003": {"failed": "x"}}
+    memory: Memory = {"m002": {"failed": "x"}, "m004": {"failed": "x"}}
     stopped = step_of(builders, memory, max_failures=1)
     assert (stopped.stopped, stopped.drain, stopped.wait_idle, stopped.finished) == (True, [], ["m001"], False)
     assert not step_of(builders, memory, max_failures=2).stopped
