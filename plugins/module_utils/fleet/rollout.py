@@ -157,7 +157,7 @@ def _owed(
         return
     if kept["owes"] == "restore":
         step.restore.append(name)
-    elif _lives(name, drains.rebooting_from(facts), facts, proofs):
+    elif _lives(name, kept.get("left") or drains.rebooting_from(facts), facts, proofs):
         del kept["owes"]
         kept["failed"] = "it came back too late, and stays drained"
     elif facts["builder_state"] not in IDLE_STATES:
@@ -238,6 +238,7 @@ def _draining(step: Step, name: str, settings: RolloutSettings, proofs: Proofs, 
         step.silent[name] = (proofs.boots.get(name) or {}).get("problem") or "it did not say which boot it runs"
     if idle and name not in step.silent:
         step.reboot.append(name)
+        kept["leaving"] = _said_boot(name, proofs)
     elif late:
         step.restore.append(name)
         kept["owes"] = "restore"
@@ -256,6 +257,8 @@ def _count_reboot(step: Step, name: str, now: float) -> None:
     kept = step.memory.setdefault(name, {})
     kept["tries"] = kept.get("tries", 0) + 1
     kept["rebooted"] = now
+    if "leaving" in kept:
+        kept["left"] = kept.pop("leaving")
 
 
 def _rebooting(
@@ -264,11 +267,15 @@ def _rebooting(
     """Asked to reboot, after idleness was proved. What is known to be busy all the same is not asked again."""
     kept, boot = step.memory[name], proofs.boots.get(name) or {}
     expected = settings.images[facts["builder_boot_url"]]
+    left = kept.get("left") or left
     elapsed = now - kept.setdefault("rebooted", now)
     seen = boot.get("boot_id")
     if seen and seen != left:
         if boot.get("image_id") == expected:
             _proved(step, name, settings, proofs)
+        elif not kept.get("tries"):  # a run before this one asked it, and a newer image was published since
+            kept["rebooted"] = now
+            _draining(step, name, settings, proofs, now)
         else:
             _fail(step, name, f"it has booted {boot.get('image_id')}, not {expected}, and stays drained")
     elif elapsed <= (settings.down_seconds if seen else settings.boot_seconds) or name in proofs.busy:

@@ -543,6 +543,24 @@ def test_a_reboot_is_proved_by_a_new_boot_of_the_expected_image(
     assert list(getattr(step, what)) == ["m000"]
 
 
+def test_a_resumed_rollout_gets_on_after_a_newer_release(machine: Any) -> None:
+    """The machine has come back with the image of the run before: proved idle, it is rebooted again, and is to leave that boot."""
+    builders, came, name = [drained(states(machine, 1)[0], LEFT)], boots(boot_id(5), OLD), frozenset({"m000"})
+    first = step_of(builders, proofs=came)
+    assert (first.wait_idle, first.reboot, first.failed) == (["m000"], [], {})
+    waited = step_of(builders, first.memory, came, 5000.0)
+    assert step_of(builders, waited.memory, Proofs(), 5030.0).reboot == []  # an answer that is missing proves nothing
+    idle = dataclasses.replace(came, idle=name)
+    assert step_of(builders, waited.memory, dataclasses.replace(idle, busy=name), 5030.0).reboot == []
+    again = step_of(builders, waited.memory, idle, 5030.0)
+    assert (again.reboot, again.leaving) == (["m000"], {"m000": boot_id(5)})
+    assert step_of(builders, again.memory, came, 5060.0).wait_idle == ["m000"]  # it was not asked
+    asked = step_of(builders, again.memory, dataclasses.replace(came, sent=name), 5060.0)
+    assert (asked.prove, asked.failed) == (["m000"], {})
+    assert step_of(builders, asked.memory, boots(boot_id(6)), 5090.0).verify == ["m000"]
+    assert "has booted" in step_of(builders, asked.memory, boots(boot_id(6), OLD), 5090.0).failed["m000"]
+
+
 def test_a_port_that_answers_or_a_published_boot_alone_prove_nothing(machine: Any) -> None:
     """The inventory says the new image and boot already; only SSH with the published key counts."""
     builders = [drained(states(machine, 1)[0], LEFT, builder_boot_id=boot_id(9), builder_image_id=NEW)]
