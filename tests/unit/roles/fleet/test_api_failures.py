@@ -30,6 +30,9 @@ PLAYBOOKS = (
     "rollout",
     "autoscale",
     "verify_builders",
+    "reclaim",
+    "status",
+    "prices",
 )
 EMPTY_LIST = '{"devices": [], "spot_market_requests": [], "plans": [], "metros": []}'
 # How the API fails, and the words that must tell of it.
@@ -46,7 +49,8 @@ FAILURES: dict[str, tuple[dict[str, Any], str]] = {
     "html": ({"kind": "html", "status": 502}, "answered 502"),
 }
 ALL = [pytest.param(*pair, marks=pytest.mark.long) for pair in itertools.product(PLAYBOOKS, FAILURES)]
-SOME = list(itertools.islice(zip(itertools.cycle(PLAYBOOKS), FAILURES, strict=False), len(FAILURES)))
+MOST = max(len(PLAYBOOKS), len(FAILURES))
+SOME = list(itertools.islice(zip(itertools.cycle(PLAYBOOKS), itertools.cycle(FAILURES), strict=False), MOST))
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,8 @@ import json
 import time
 from typing import Any
 
+import pytest
+
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.machines_nix import parse_nix_machines
 
 PROJECT = "7d1b3f0e-52c4-4c8e-9a5e-0c1d2e3f4a5b"
@@ -91,6 +93,7 @@ def test_machines_that_go_leave_the_file_at_once_and_only_single_ones_are_bought
     assert not {machine.store_uri for machine in left} & {machine.store_uri for machine in before[:2]}
 
 
+@pytest.mark.long
 def test_a_second_run_tells_nobody_and_buys_nothing(fleet: Any) -> None:
     bought = devices_bought(fleet)
     again = reclaim(fleet)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 
 def live(fleet: Any) -> dict[str, list[str]]:
     """The devices of each live request."""
@@ -18,6 +20,7 @@ def live(fleet: Any) -> dict[str, list[str]]:
     }
 
 
+@pytest.mark.long
 def test_a_bid_that_changed_ends_its_machines_only_when_they_are_drained(fleet: Any) -> None:
     assert fleet.play("launch_spot", spot_fleet_wait=True).returncode == 0
     ((old, machines),) = live(fleet).items()
