@@ -15,7 +15,7 @@ description:
   - What is not known is not idle. What was idle and is not known any more begins anew.
   - One call waits for any number of builders. On the controller, an action plugin of the same name makes it in parts, tells how far it
     is, and takes it up again when the connection broke. It fails, whatever O(policy) says, when the host that asks cannot be reached for
-    ten minutes, or at the end of O(timeout).
+    ten minutes, and with O(policy=fail) also when it cannot be reached at the end of O(timeout).
 author:
   - nixmetal.builders contributors (@nixmetal)
 extends_documentation_fragment:

@@ -75,7 +75,8 @@ class JobsWaiting:
                     return answer
             else:
                 broken = self.now() if broken is None else broken
-                if late or self.now() - broken >= LONGEST_BREAK:
+                # A short break is no reason to fail for who goes on at the end of the time anyway, such as a rollout's short looks.
+                if (late and self.options.policy == "fail") or self.now() - broken >= LONGEST_BREAK:
                     return _unreachable(self.now() - broken, elapsed)
             if elapsed >= self.options.timeout and not overdue and self.options.policy == "wait":
                 overdue = True
