@@ -184,6 +184,8 @@ def _not_begun(step: Step, name: str, facts: Facts, settings: RolloutSettings) -
             _fail(step, name, reason)
         else:
             step.skipped[name] = reason
+    elif drains.rebooting_from(facts) is not None:
+        step.restore.append(name)  # somebody has lifted the drain alone: the note tells of an idleness that is past
     elif facts["builder_image_id"] == settings.images[facts["builder_boot_url"]] and not settings.again:
         step.done.append(name)
     else:
@@ -242,8 +244,10 @@ def _draining(step: Step, name: str, settings: RolloutSettings, proofs: Proofs, 
     elif late:
         step.restore.append(name)
         kept["owes"] = "restore"
-        asked = f"it was idle, but did not answer over SSH: {step.silent[name]}" if idle else "it was not proved idle"
-        _fail(step, name, f"{asked}, within {settings.drain_seconds:g} seconds, and is in service again")
+        asked = (
+            f"it did not say over SSH which boot it runs ({step.silent[name]})" if idle else "it was not proved idle"
+        )
+        _fail(step, name, f"{asked} within {settings.drain_seconds:g} seconds, and is in service again")
     else:
         step.wait_idle.append(name)
 
