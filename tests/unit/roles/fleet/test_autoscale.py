@@ -9,6 +9,7 @@ The tests are told in order, on one cloud: each begins where the one before it e
 
 from __future__ import annotations
 
+import concurrent.futures
 import http.server
 import json
 import re
@@ -19,6 +20,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.lock import Wish, acquire, lock_place, release
 
 PROJECT = "7d1b3f0e-52c4-4c8e-9a5e-0c1d2e3f4a5b"
 OFFER = {
@@ -131,6 +134,11 @@ def said(result: subprocess.CompletedProcess[str]) -> str:
     return " ".join(result.stdout.replace("\\n", " ").split())
 
 
+def asked_for_devices(fleet: Any) -> bool:
+    calls = fleet.lab.get("/calls").json()["calls"]
+    return any(call["method"] == "GET" and call["path"].endswith(f"/{PROJECT}/devices") for call in calls)
+
+
 def come_up(fleet: Any) -> None:
     """Until every machine has told its host key, which the inventory reads from its events."""
     until = time.monotonic() + 30
@@ -159,6 +167,39 @@ def test_a_queue_is_followed_up(fleet: Any, hydra: Hydra) -> None:
     assert all("nixmetal-usd-per-hour=0.5" in device["tags"] for device in own)
     assert json.loads((fleet.root / "autoscale" / "ci.json").read_text(encoding="utf-8"))["wanted"]["small"][-1][1] == 2
     assert not list((fleet.root / "locks").glob("*.lock")), "the lock was given back"
+
+
+@pytest.mark.long
+def test_what_another_run_bought_while_it_held_the_lock_is_counted(fleet: Any, hydra: Hydra) -> None:
+    """The inventory was read before the lock was there to be taken."""
+    come_up(fleet)
+    place = lock_place(str(fleet.root / "locks"), "ci")
+    held = acquire(place, Wish("alice@elsewhere", "autoscale"))
+    fleet.lab.delete("/calls").raise_for_status()
+    hydra.runnable = 25
+    until = time.monotonic() + 300
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        run = pool.submit(play, fleet, hydra, fleet_lock_wait_seconds=120)
+        while not asked_for_devices(fleet) and time.monotonic() < until:
+            time.sleep(0.1)
+        (tags,) = [device["tags"] for device in devices(fleet) if "nixmetal-fleet=ci" in device["tags"]][:1]
+        marks = [tag for tag in tags if not tag.startswith(("nixmetal-bid=", "nixmetal-order="))]
+        third = {
+            "plan": "c3.small.x86",
+            "metro": "am",
+            "operating_system": "custom_ipxe",
+            "ipxe_script_url": "http://192.0.2.1/x",
+            "tags": [*marks, "nixmetal-bid=another-offer", "nixmetal-order=1"],
+        }
+        bought = fleet.api.post(f"/projects/{PROJECT}/devices", json=third).raise_for_status().json()
+        release(place, held.claim["lock_id"])
+        result = run.result()
+    assert changed(result) == 0, "three are wanted, and three are there"
+    assert len(devices(fleet)) == 4
+    fleet.api.delete(f"/devices/{bought['id']}").raise_for_status()
+    while len(devices(fleet)) > 3 and time.monotonic() < until:
+        time.sleep(0.1)
+    hydra.runnable = 11
 
 
 @pytest.mark.long
