@@ -203,6 +203,33 @@ def test_what_another_run_bought_while_it_held_the_lock_is_counted(fleet: Any, h
 
 
 @pytest.mark.long
+def test_a_machine_that_comes_up_after_it_was_given_up_is_left_alone(
+    fleet: Any, hydra: Hydra, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    come_up(fleet)
+    listed = fleet.api.get(f"/projects/{PROJECT}/devices").json()
+    own = [device for device in listed["devices"] if "nixmetal-fleet=ci" in device["tags"]]
+    own[0]["state"] = "failed"
+    failed = {"kind": "status", "status": 200, "body": json.dumps(listed), "path": "*/devices", "method": "GET"}
+    fleet.lab.post("/faults", json={**failed, "count": None}).raise_for_status()
+    honest = hydra.status
+
+    def late() -> dict[str, Any]:
+        """The queue is asked after the machines are read, and before anything is decided."""
+        fleet.lab.delete("/faults").raise_for_status()
+        return honest()
+
+    monkeypatch.setattr(hydra, "status", late)
+    hydra.runnable = 1
+    result = play(fleet, hydra)
+    hydra.runnable = 11
+    assert "its state is failed" in said(result)
+    left = {device["id"]: device["tags"] for device in devices(fleet)}
+    assert len(left) == 3
+    assert "skip-hydra" not in left[own[0]["id"]]
+
+
+@pytest.mark.long
 def test_the_same_queue_again_buys_nothing(fleet: Any, hydra: Hydra) -> None:
     come_up(fleet)
     result = play(fleet, hydra)
