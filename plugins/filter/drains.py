@@ -46,6 +46,10 @@ def builder_verify_problems(
     return drains.verify_problems(results, ids, excluded)
 
 
+def builder_verify_expected(host: Mapping[str, Any], boots: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    return drains.verify_expected(facts_of(host), boots)
+
+
 def builder_verify_take_out(results: Sequence[Mapping[str, Any]], hosts: Hosts, tag: str) -> list[str]:
     return drains.verify_take_out(results, _facts(hosts), tag)
 
@@ -58,6 +62,7 @@ class FilterModule:
             "builder_drain_problems": for_operators(builder_drain_problems),
             "builder_drain_tags": for_operators(builder_drain_tags),
             "builder_verify_hosts": for_operators(builder_verify_hosts),
+            "builder_verify_expected": for_operators(builder_verify_expected),
             "builder_verify_take_out": for_operators(builder_verify_take_out),
             "builder_verify_problems": for_operators(builder_verify_problems),
             "builder_jobs_targets": for_operators(builder_jobs_targets),

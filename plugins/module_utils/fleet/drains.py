@@ -128,6 +128,19 @@ def hosts_to_verify(builders: Iterable[Facts], ids: Sequence[str]) -> list[Facts
     return [{**facts, "builder_draining": False} for facts in builders if facts["builder_id"] in ids]
 
 
+def verify_expected(builder: Facts, boots: Mapping[str, Facts]) -> dict[str, str]:
+    """The boot and the image that a test build must name: as the machine published them, or told over SSH where it publishes nothing."""
+    if builder.get("builder_boot_id"):
+        return {
+            "boot_id": builder["builder_boot_id"],
+            "image_id": builder.get("builder_image_id") or "",
+            "problem": "",
+        }
+    told = boots.get(builder["builder_id"]) or {}
+    why = "" if told.get("boot_id") else f"its boot is not known: {told.get('problem') or 'it was not asked over SSH'}"
+    return {"boot_id": told.get("boot_id") or "", "image_id": told.get("image_id") or "", "problem": why}
+
+
 def verify_take_out(results: Sequence[Facts], builders: Iterable[Facts], tag: str) -> list[str]:
     """The machines to take out of service after test builds, by a reading that is newer than the builds.
 

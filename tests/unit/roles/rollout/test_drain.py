@@ -95,6 +95,22 @@ def test_a_coordinator_that_cannot_build_drains_nobody(fleet: Any, machine: str)
     assert "skip-hydra" not in fleet.tags(machine)
 
 
+def test_a_machine_that_publishes_nothing_of_its_boot_is_asked_before_its_test_build(fleet: Any, machine: str) -> None:
+    """As one's own are. Their builds were all of one name, so Nix answered from the store, and nothing was ever equal."""
+    fleet.world.asked.clear()
+    fleet.world.unreachable = {address(fleet, machine)}
+    nowhere = {"x86_64-linux": "/nowhere/busybox"}
+    try:
+        failed = fleet.play(
+            "verify_builders", builder_verify_busybox=nowhere, builder_boot_id=None, builder_image_id=None
+        )
+    finally:
+        fleet.world.unreachable = set()
+    assert failed.returncode != 0
+    assert sorted(fleet.world.asked) == sorted(f"/ssh/{address(fleet, name)}" for name in fleet.ids())
+    assert said(failed).count("its boot is not known: ssh ended with") >= 1
+
+
 @pytest.mark.long
 def test_the_policy_may_go_on(fleet: Any, machine: str) -> None:
     fleet.world.broken = "empty"

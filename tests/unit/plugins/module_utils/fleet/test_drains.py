@@ -118,6 +118,17 @@ def test_machines_that_changed_meanwhile_are_left_alone(builder: Maker, changes:
     assert drains.verify_take_out([built("a", "wrong"), built("b")], [facts], TAG) == []
 
 
+def test_a_test_build_must_name_the_boot_that_the_machine_published_or_told(builder: Maker) -> None:
+    told = {"a": {"boot_id": "told", "image_id": None, "problem": None}, "b": {"boot_id": None, "problem": "no route"}}
+    published = builder(builder_id="a", builder_boot_id="published", builder_image_id="i")
+    silent = [builder(builder_id=name, builder_boot_id=None, builder_image_id=None) for name in "abc"]
+    assert drains.verify_expected(published, told) == {"boot_id": "published", "image_id": "i", "problem": ""}
+    known, refused, missed = (drains.verify_expected(facts, told) for facts in silent)
+    assert known == {"boot_id": "told", "image_id": "", "problem": ""}
+    assert (refused["boot_id"], refused["problem"]) == ("", "its boot is not known: no route")
+    assert "it was not asked" in missed["problem"]
+
+
 def test_machines_of_one_label_are_not_told_apart(builder: Maker) -> None:
     """Also when only one of them is asked for."""
     first, second = builder(builder_hostname="same"), builder(builder_hostname="same", builder_id="other")
