@@ -6,10 +6,13 @@
 
 from __future__ import annotations
 
+import copy
 import subprocess
 from typing import Any
 
 import pytest
+import yaml
+from conftest import CHECKOUT
 
 Result = subprocess.CompletedProcess[str]
 
@@ -54,6 +57,35 @@ def test_a_drain_takes_the_machine_out_and_a_restore_puts_it_back(fleet: Any, ma
     assert restored.returncode == 0, said(restored)
     assert not {"skip-hydra", "drained-by=alice"} & set(fleet.tags(machine))
     assert f"build@{address(fleet, machine)} " in fleet.machines.read_text()
+
+
+def test_each_coordinator_has_its_own_settings_and_none_of_the_one_before(fleet: Any, machine: str) -> None:
+    """The first one's were kept as facts, so the second one's file stayed as it was, with the drained machine in it."""
+    hosts = yaml.safe_load((fleet.inventory / "hosts.yml").read_text())
+    both = copy.deepcopy(hosts)
+    coordinators = both["all"]["children"]["nix_coordinators"]["hosts"]
+    second = fleet.root / "machines-of-the-second"
+    coordinators["second"] = {**coordinators["coordinator"], "nix_machines_file": str(second)}
+    coordinators["coordinator"]["nix_machines_mode"] = "0600"
+    fleet.write("hosts.yml", both)
+    try:
+        assert fleet.play("drain", "--limit", machine).returncode == 0
+    finally:
+        fleet.write("hosts.yml", hosts)
+    for file, mode in ((fleet.machines, 0o600), (second, 0o644)):
+        assert len(file.read_text().splitlines()) == 1
+        assert address(fleet, machine) not in file.read_text()
+        assert file.stat().st_mode & 0o777 == mode
+
+
+def test_a_coordinator_is_given_every_setting_of_the_machines_file() -> None:
+    roles = CHECKOUT / "roles"
+    defaults = yaml.safe_load((roles / "nix_machines" / "defaults" / "main.yml").read_text())
+    given = yaml.safe_load((roles / "builder_drain" / "tasks" / "coordinator.yml").read_text())[-1]["vars"]
+    assert {name for name in given if name.startswith("nix_machines_")} == set(defaults)
+    assert all(
+        text.count(f"{name} ") == 1 and text.count(f".{name})") == 1 for name, text in given.items() if name in defaults
+    )
 
 
 def test_nobody_lifts_another_owners_drain(fleet: Any, machine: str) -> None:
