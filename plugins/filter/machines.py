@@ -36,12 +36,18 @@ def nix_machines_plan(
     unread: Sequence[str] = (),
     memory: str = "",
     keep_seconds: float = 0,
+    read_at: str = "",
 ) -> dict[str, Any]:
     known = parse_memory(memory, keep_seconds, datetime.now(UTC).timestamp())
     builders, kept = with_memory([facts_of(host) for host in hosts], unread, known)
     plan = machines_plan(builders, ssh_key, scheme, fractional_speed, leaving)
     staying = sorted(set(kept) & set(plan["included"]))
-    return {**plan, "kept": staying, "memory": remembered(builders, plan["included"], staying, known)}
+    return {
+        **plan,
+        "kept": staying,
+        "memory": remembered(builders, plan["included"], staying, known, read_at),
+        "newer_reading": known.newer_than(read_at),
+    }
 
 
 def nix_machines_parse(text: str, parser: str = "nix") -> list[dict[str, Any]]:

@@ -116,8 +116,10 @@ class InventoryModule(BaseInventoryPlugin, Constructable):
         super().parse(inventory, loader, path, cache)
         announce_alone(inventory, self.NAME, path)
         self._read_config_data(path)
+        # Before the tags are read, so that no reading passes for newer than one whose tags were read after it.
+        read_at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         try:
-            self._populate(inventory, self._hosts())
+            self._populate(inventory, self._hosts(), read_at)
         except FleetError as error:
             raise AnsibleParserError(f"{self.NAME}: {path}: {error}") from error
 
@@ -155,7 +157,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable):
             )
         return done.stdout
 
-    def _populate(self, inventory: InventoryData, hosts: list[dict[str, Any]]) -> None:
+    def _populate(self, inventory: InventoryData, hosts: list[dict[str, Any]], read_at: str) -> None:
         inventory.add_group(GROUP)
         for variables in hosts:
             self._add_host(inventory, variables)
@@ -164,7 +166,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable):
             "source": self.NAME.rpartition(".")[2],
             "project": None,
             "count": len(hosts),
-            "read_at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "read_at": read_at,
         }
         inventory.set_variable("all", READING, reading)
 

@@ -76,6 +76,7 @@ class Reading:
     problems: list[str]
     machines: list[dict[str, Any]]
     stale: bool = False
+    listed_at: str = ""
 
     def as_data(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -100,12 +101,16 @@ def take(clients: list[Client], scope: Scope, workers: int, cache: EventsCache |
         problems=[problem for part in parts for problem in part["problems"]],
         # Of one that could not be read it is not known what it runs: it stays listed, with the reason.
         machines=[machine for machine in machines if machine["unread"] or scope.fits_image(machine)],
+        listed_at=min(part["listed_at"] for part in parts),
     )
 
 
 def from_cache(data: Mapping[str, Any]) -> Reading:
     """A reading as the cache kept it, with the time at which it was taken."""
-    return Reading(data["read_at"], data["complete"], list(data["problems"]), list(data["machines"]))
+    listed_at = data.get("listed_at") or data["read_at"]
+    return Reading(
+        data["read_at"], data["complete"], list(data["problems"]), list(data["machines"]), listed_at=listed_at
+    )
 
 
 def announcement(taken: Reading, source: str, project: str, count: int, scope: Scope, hidden: bool) -> dict[str, Any]:
@@ -119,6 +124,7 @@ def announcement(taken: Reading, source: str, project: str, count: int, scope: S
         "project": project,
         "count": count,
         "read_at": taken.read_at,
+        "listed_at": taken.listed_at or taken.read_at,
     }
 
 

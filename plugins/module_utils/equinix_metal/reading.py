@@ -44,7 +44,7 @@ def read(
     """The machines of a fleet, or of the project, as far as they are chosen. Plain data, which a cache can keep.
 
     It is complete when every machine could be read; `problems` tells which could not. Whose events are `known` is not asked again, and
-    the reading is as old as the oldest of them.
+    the reading is as old as the oldest of them, while `listed_at` is when the machines themselves were listed.
     """
     started = values.stamp(now())
     wanted = [] if fleet is None else [ownership.FLEET_TAG + fleet]
@@ -56,7 +56,13 @@ def read(
         machines = list(pool.map(lambda device: _machine(client, device, made, started, known or {}), chosen))
     problems = [machine["unread"] for machine in machines if machine["unread"]]
     read_at = min([started, *(machine["events_read_at"] for machine in machines)])
-    return {"read_at": read_at, "complete": not problems, "problems": problems, "machines": machines}
+    return {
+        "read_at": read_at,
+        "listed_at": started,
+        "complete": not problems,
+        "problems": problems,
+        "machines": machines,
+    }
 
 
 def _machine(client: Client, device: Device, made: Mapping[str, str], now: str, known: Kept) -> Machine:

@@ -7,18 +7,25 @@
 Of a machine whose events could not be read nothing new is known, and a row that vanishes costs its builds. So its row stays as it
 was, for a stated time, as long as the machine is still the one at that address. What the provider itself says of it (its state,
 its tags, its end) is new and counts.
+
+It is also remembered which reading the file was written from, so that a play that read the machines before, and writes after, does
+not put back what has been taken out meanwhile.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.errors import FleetError
 from ansible_collections.nixmetal.builders.plugins.module_utils.timestamps import parse, stamp
 
 Facts = Mapping[str, Any]
+
+# A reading from further in the future than this was written by a clock that is wrong, and tells nothing of what is newer.
+CLOCKS_DIFFER_SECONDS = 300
 
 SCHEMA = 1
 # What a machine tells, and not its provider.
@@ -39,6 +46,14 @@ class Memory(NamedTuple):
     machines: Mapping[str, Any]
     keep_seconds: float
     now: float
+    read_at: str = ""
+
+    def newer_than(self, read_at: str) -> str:
+        """When the reading was made that the file was written from, if it is newer than this one; empty if it is not, or not known."""
+        remembered_at, this = _seconds(self.read_at), _seconds(read_at)
+        if remembered_at is None or this is None or remembered_at > self.now + CLOCKS_DIFFER_SECONDS:
+            return ""
+        return self.read_at if this < remembered_at else ""
 
     def recalled(self, facts: Facts) -> dict[str, Any] | None:
         """The facts with what the machine said when it was last heard; None when that is too old, or was another machine."""
@@ -60,11 +75,13 @@ def parse_memory(text: str, keep_seconds: float, now: float) -> Memory:
     except ValueError:
         document = None
     machines = document.get("machines") if isinstance(document, Mapping) and document.get("schema") == SCHEMA else None
-    if not isinstance(machines, Mapping) or not all(_is_known(entry) for entry in machines.values()):
+    read_at = document.get("read_at", "") if isinstance(document, Mapping) else ""
+    sound = isinstance(read_at, str) and (not read_at or _seconds(read_at) is not None)
+    if not isinstance(machines, Mapping) or not sound or not all(_is_known(entry) for entry in machines.values()):
         raise FleetError(
             f"the memory of the machines file is none of schema {SCHEMA}: remove nix_machines_memory_file, and it is made anew"
         )
-    return Memory(machines, keep_seconds, now)
+    return Memory(machines, keep_seconds, now, read_at)
 
 
 def with_memory(builders: Iterable[Facts], unread: Collection[str], memory: Memory) -> tuple[list[Facts], list[str]]:
@@ -80,18 +97,26 @@ def with_memory(builders: Iterable[Facts], unread: Collection[str], memory: Memo
 
 
 def remembered(
-    builders: Iterable[Facts], included: Collection[str], kept: Collection[str], memory: Memory
+    builders: Iterable[Facts], included: Collection[str], kept: Collection[str], memory: Memory, read_at: str = ""
 ) -> dict[str, Any]:
-    """What is to be remembered now: machines heard now anew, kept ones as they were."""
+    """What is to be remembered now: machines heard now anew, kept ones as they were, and the time of the reading."""
     machines: dict[str, Any] = {}
-    for facts in builders:
+    for facts in builders if memory.keep_seconds > 0 else ():
         name = facts.get("builder_id")
         if name in kept:
             machines[str(name)] = memory.machines[str(name)]
         elif name in included:
             said = {field: facts[field] for field in SAID}
             machines[str(name)] = {"heard_at": stamp(memory.now), "address": facts["builder_address"], "said": said}
-    return {"schema": SCHEMA, "machines": machines}
+    return {"schema": SCHEMA, "read_at": read_at, "machines": machines}
+
+
+def _seconds(text: str) -> float | None:
+    try:
+        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        return None
+    return None if moment.tzinfo is None else moment.timestamp()
 
 
 def _is_known(entry: Any) -> bool:

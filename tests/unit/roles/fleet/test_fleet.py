@@ -9,8 +9,10 @@ The tests are told in order, on one cloud: each begins where the one before it e
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
+import time
 from typing import Any
 
 import pytest
@@ -119,6 +121,29 @@ def test_failing_api_leaves_the_machines_file(fleet: Any) -> None:
     assert "builders_reading is not set: the inventory plugin failed or was not asked" in said(result)
     assert "coordinator" not in result.stdout.partition("PLAY RECAP")[2]
     assert fleet.machines.read_text(encoding="utf-8") == before
+
+
+def test_a_play_that_read_the_machines_before_another_wrote_them_puts_nothing_back(fleet: Any) -> None:
+    """As machines.yml does that reads, or has a cached reading, while a drain tags a machine and writes."""
+    memory = fleet.root / "memory" / "machines.json"
+    known = json.loads(memory.read_text(encoding="utf-8"))
+    drained = fleet.machines.read_text(encoding="utf-8").splitlines(keepends=True)[0]
+    whole = fleet.machines.read_text(encoding="utf-8")
+    then = time.time() + 200
+    newer = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(then))
+    memory.write_text(json.dumps({**known, "read_at": newer}), encoding="utf-8")
+    fleet.machines.write_text(drained, encoding="utf-8")
+    try:
+        held = fleet.play("machines")
+        assert changed(held, "coordinator") == 0
+        assert f"is left as it is: it was written from a reading of {newer}" in said(held)
+        assert fleet.machines.read_text(encoding="utf-8") == drained
+        memory.unlink()
+        assert changed(fleet.play("machines", nix_machines_keep_seconds=0), "coordinator") == 1
+        assert json.loads(memory.read_text(encoding="utf-8"))["read_at"] < newer
+    finally:
+        memory.write_text(json.dumps(known), encoding="utf-8")
+    assert fleet.machines.read_text(encoding="utf-8") == whole
 
 
 def test_machines_whose_events_cannot_be_read_keep_their_rows_for_a_while(fleet: Any) -> None:

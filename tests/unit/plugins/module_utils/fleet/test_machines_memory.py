@@ -116,7 +116,14 @@ def test_whoever_leaves_is_left_out_whatever_is_remembered(two: list[Any]) -> No
 
 @pytest.mark.parametrize(
     "text",
-    ["{", "[]", '{"schema": 2, "machines": {}}', '{"schema": 1}', '{"schema": 1, "machines": {"a": {"said": {}}}}'],
+    [
+        "{",
+        "[]",
+        '{"schema": 1, "machines": {}, "read_at": "soon"}',
+        '{"schema": 2, "machines": {}}',
+        '{"schema": 1}',
+        '{"schema": 1, "machines": {"a": {"said": {}}}}',
+    ],
 )
 def test_a_damaged_memory_is_said(text: str) -> None:
     with pytest.raises(FleetError, match="remove nix_machines_memory_file"):
@@ -127,3 +134,34 @@ def test_nothing_secret_or_of_the_provider_is_remembered(two: list[Any]) -> None
     entry = plan(two)["memory"]["machines"]["m1"]
     assert set(entry) == {"heard_at", "address", "said"}
     assert set(entry["said"]) == set(SAID)
+
+
+def written(read_at: str, before: Any = None, keep: float = 3600) -> dict[str, Any]:
+    return nix_machines_plan(
+        [], "/key", memory="" if before is None else json.dumps(before), keep_seconds=keep, read_at=read_at
+    )
+
+
+@pytest.mark.parametrize("keep", [0, 3600])
+def test_a_reading_that_is_older_than_the_written_one_is_told(keep: float) -> None:
+    first = written("2026-03-01T12:00:15Z", keep=keep)
+    assert first["newer_reading"] == ""
+    for older in ("2026-03-01T12:00:14Z", "2026-03-01T12:00:14.9+00:00", "2026-03-01T12:59:59+01:00"):
+        assert written(older, first["memory"], keep)["newer_reading"] == "2026-03-01T12:00:15Z"
+    for other in ("2026-03-01T12:00:15Z", "2026-03-01T13:00:15+01:00", "2026-03-01T12:00:16Z", ""):
+        assert written(other, first["memory"], keep)["newer_reading"] == ""
+
+
+def test_a_memory_from_before_that_was_remembered_or_from_the_future_holds_nothing_back() -> None:
+    now = time.time()
+    assert written("2026-03-01T12:00:00Z", {"schema": 1, "machines": {}})["newer_reading"] == ""
+    for ahead, told in ((60, True), (3700, False)):
+        then = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now + ahead))
+        assert (
+            bool(written("2026-03-01T12:00:00Z", {"schema": 1, "machines": {}, "read_at": then})["newer_reading"])
+            is told
+        )
+
+
+def test_without_keeping_rows_only_the_reading_is_remembered(two: list[Any]) -> None:
+    assert plan(two, keep=0)["memory"]["machines"] == {}
