@@ -127,7 +127,7 @@ def test_a_rollout_whose_lock_was_broken_ends_at_once(fleet: Any) -> None:
     for name, tags in before.items():
         fleet.put_tags(name, tags)
     assert running.returncode != 0
-    assert "lock" in told.split("TASK")[-2] + told.split("TASK")[-1], told[-3000:]
+    assert "lock" in told.split("TASK")[-2] + told.rsplit("TASK", maxsplit=1)[-1], told[-3000:]
     assert fleet.reboots() == reboots
 
 
