@@ -99,6 +99,7 @@ class Launch:
             "roles/builders_reading",
             "roles/fleet_lock",
             "roles/fleet_notify",
+            "roles/provider_call",
             "roles/spot_fleet",
         ):
             shutil.copytree(CHECKOUT / folder, self.collection / folder)
