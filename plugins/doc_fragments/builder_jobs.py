@@ -27,20 +27,6 @@ options:
       - With O(source=hydra), the address of the status, such as C(https://hydra.example.org/queue-runner-status) or
         C(http://localhost:8080/status).
     type: str
-  headers:
-    description:
-      - Headers to send, such as C(Authorization). A redirect is not followed, so they reach no other host.
-    type: dict
-    default: {}
-  ca_file:
-    description:
-      - Path of a file with the certificates of authorities to trust in place of the system's.
-    type: path
-  http_timeout:
-    description:
-      - How many seconds an answer may take.
-    type: float
-    default: 10
   max_age_seconds:
     description:
       - How old a sample of Prometheus, or a status of the legacy Hydra, may be. It must be more than the interval at which Prometheus

@@ -16,6 +16,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 LARGEST_ANSWER = 64 * 1024 * 1024
+# What a module that asks an address takes; the documentation fragment http_json says what it means.
+OPTIONS: dict[str, dict[str, Any]] = {
+    "headers": {"type": "dict", "default": {}, "no_log": True},
+    "ca_file": {"type": "path"},
+    "http_timeout": {"type": "float", "default": 10.0},
+}
 
 
 class HttpJsonError(Exception):
@@ -48,6 +54,11 @@ def read_json(
     except (OSError, ValueError) as error:
         raise HttpJsonError(f"{place}: {getattr(error, 'reason', None) or error}") from error
     return _parsed(place, body)
+
+
+def read_as_asked(url: str, options: Mapping[str, Any]) -> Any:
+    """The same, as a module's OPTIONS say."""
+    return read_json(url, options["headers"], options["http_timeout"], options["ca_file"])
 
 
 def shown(url: str) -> str:

@@ -17,6 +17,7 @@ author:
   - nixmetal.builders contributors (@nixmetal)
 extends_documentation_fragment:
   - nixmetal.builders.builder_jobs
+  - nixmetal.builders.http_json
   - nixmetal.builders.builder_jobs.builders
   - nixmetal.builders.builder_jobs.ssh
   - nixmetal.builders.attributes

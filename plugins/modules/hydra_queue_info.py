@@ -17,6 +17,7 @@ description:
 author:
   - nixmetal.builders contributors (@nixmetal)
 extends_documentation_fragment:
+  - nixmetal.builders.http_json
   - nixmetal.builders.attributes
   - nixmetal.builders.attributes.info_module
 options:
@@ -26,20 +27,6 @@ options:
         V(http://localhost:8080/status).
     type: str
     required: true
-  headers:
-    description:
-      - Headers to send, such as C(Authorization). A redirect is not followed, so they reach no other host.
-    type: dict
-    default: {}
-  ca_file:
-    description:
-      - Path of a file with the certificates of authorities to trust in place of the system's.
-    type: path
-  http_timeout:
-    description:
-      - How many seconds the answer may take.
-    type: float
-    default: 10
   max_age_seconds:
     description:
       - How old the status of the older queue runner may be.
@@ -107,9 +94,7 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.queue impo
 
 ARGUMENTS = {
     "url": {"type": "str", "required": True},
-    "headers": {"type": "dict", "default": {}, "no_log": True},
-    "ca_file": {"type": "path"},
-    "http_timeout": {"type": "float", "default": 10.0},
+    **http_json.OPTIONS,
     "max_age_seconds": {"type": "float", "default": 120.0},
 }
 
@@ -118,7 +103,7 @@ def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     asked = module.params
     try:
-        answer = http_json.read_json(asked["url"], asked["headers"], asked["http_timeout"], asked["ca_file"])
+        answer = http_json.read_as_asked(asked["url"], asked)
         queue = [waiting._asdict() for waiting in read_queue(answer, time.time(), asked["max_age_seconds"])]
     except (http_json.HttpJsonError, FleetError) as error:
         module.exit_json(changed=False, queue=None, reason=str(error))

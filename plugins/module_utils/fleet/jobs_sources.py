@@ -49,9 +49,7 @@ SOURCE_OPTIONS: dict[str, dict[str, Any]] = {
     "builders": {"type": "list", "elements": "dict", "required": True, "options": BUILDER_OPTIONS},
     "source": {"type": "str", "choices": ["prometheus", "hydra", "ssh"], "required": True},
     "url": {"type": "str"},
-    "headers": {"type": "dict", "default": {}, "no_log": True},
-    "ca_file": {"type": "path"},
-    "http_timeout": {"type": "float", "default": 10.0},
+    **http_json.OPTIONS,
     "max_age_seconds": {"type": "float", "default": 120.0},
     "hydra": {"type": "str", "choices": ["legacy", "new"], "default": "legacy"},
     "prometheus_metric": {"type": "str"},
@@ -98,10 +96,6 @@ def ssh_settings(options: Options) -> ssh_facts.SshSettings:
     )
 
 
-def _get(options: Options, url: str) -> Any:
-    return http_json.read_json(url, options["headers"], options["http_timeout"], options["ca_file"])
-
-
 def _prometheus(options: Options) -> Reader:
     metric, label = jobs_prometheus.METRICS[options["hydra"]]
     query = jobs_prometheus.checked_query(
@@ -114,14 +108,14 @@ def _prometheus(options: Options) -> Reader:
     )
 
     def ask(text: str) -> Any:
-        return _get(options, jobs_prometheus.query_url(options["url"], text))
+        return http_json.read_as_asked(jobs_prometheus.query_url(options["url"], text), options)
 
     return lambda targets: jobs_prometheus.read_jobs(ask, query, targets)
 
 
 def _hydra(options: Options) -> Reader:
     def ask() -> Any:
-        status = _get(options, options["url"])
+        status = http_json.read_as_asked(options["url"], options)
         _check_age(status, options["max_age_seconds"])
         return status
 

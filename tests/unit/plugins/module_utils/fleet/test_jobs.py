@@ -261,6 +261,6 @@ def test_a_legacy_status_of_another_time_is_unknown(
     monkeypatch: pytest.MonkeyPatch, seconds: float, known: bool
 ) -> None:
     status = {**LEGACY, "time": int(time.time() - seconds)}
-    monkeypatch.setattr(jobs_sources, "_get", lambda _options, _url: status)
+    monkeypatch.setattr(jobs_sources.http_json, "read_json", lambda *_asked: status)
     given = options(source="hydra", builders=[{"id": "a", "label": LABEL}])
     assert (jobs_sources.reader_from(given)(jobs_sources.targets_from(given))["a"].jobs is not None) is known
