@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.nixmetal.builders.plugins.module_utils.fleet import rollout
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet import rollout, rollout_step
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.errors import FleetError
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.facts import facts_of
 from ansible_collections.nixmetal.builders.plugins.plugin_utils.fleet_filters import for_operators
@@ -36,7 +36,7 @@ def builder_rollout_step(
     hosts: Hosts, ids: Sequence[str], settings: Json, memory: Json, proofs: Json, now: float | None = None
 ) -> dict[str, Any]:
     """The next step as a dictionary; the memory is handed to the next call."""
-    given = rollout.Proofs(
+    given = rollout_step.Proofs(
         frozenset(proofs.get("idle", ())),
         frozenset(proofs.get("busy", ())),
         proofs.get("boots", {}),
@@ -49,12 +49,12 @@ def builder_rollout_step(
     return {**dataclasses.asdict(step), "under_way": step.under_way, "finished": step.finished}
 
 
-def _settings(given: Json) -> rollout.RolloutSettings:
-    names = {field.name for field in dataclasses.fields(rollout.RolloutSettings)}
+def _settings(given: Json) -> rollout_step.RolloutSettings:
+    names = {field.name for field in dataclasses.fields(rollout_step.RolloutSettings)}
     unknown = sorted(set(given) - names)
     if unknown:
         raise FleetError(f"a rollout has no setting {', '.join(unknown)}")
-    return rollout.checked(rollout.RolloutSettings(**given))
+    return rollout_step.checked(rollout_step.RolloutSettings(**given))
 
 
 class FilterModule:

@@ -10,96 +10,20 @@ proved idle and is to leave that boot. The memory holds clocks and numbers of tr
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet import drains
-from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.errors import FleetError
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.rollout_limits import begin
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.rollout_step import (
+    Facts,
+    Memory,
+    Proofs,
+    RolloutSettings,
+    Step,
+    is_ours,
+)
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.selection import IDLE_STATES
-
-Facts = Mapping[str, Any]
-Memory = dict[str, dict[str, Any]]
-BIG = "big-parallel"
-
-
-@dataclasses.dataclass(frozen=True)
-class RolloutSettings:
-    """What an operator decides. Times are seconds."""
-
-    fleet: str
-    owner: str
-    images: Mapping[str, str]  # the expected image by the script that a machine boots
-    tag: str = "skip-hydra"
-    at_once: str = "1"  # a number, or a percentage of the machines of a channel
-    canaries: int = 1
-    max_failures: int = 1
-    down_seconds: float = 300.0
-    boot_seconds: float = 1800.0
-    reboot_tries: int = 2
-    verify_tries: int = 2
-    drain_seconds: float = 43200.0
-    drain_policy: str = "fail"
-    unreturned: str = "terminate"  # or keep
-    again: bool = False  # reboot also what runs the expected image
-
-
-@dataclasses.dataclass(frozen=True)
-class Proofs:
-    """What was found out since the last step. Idle is proved by the jobs, a boot by SSH with the published key."""
-
-    idle: frozenset[str] = frozenset()
-    busy: frozenset[str] = frozenset()
-    boots: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
-    verified: Mapping[str, str] = dataclasses.field(default_factory=dict)  # the problem, empty for none
-    sent: frozenset[str] = frozenset()  # whose reboot was asked for, without an error
-
-
-@dataclasses.dataclass
-class Step:
-    """What to do now, and what is known."""
-
-    memory: Memory
-    drain: list[str] = dataclasses.field(default_factory=list)
-    wait_idle: list[str] = dataclasses.field(default_factory=list)
-    reboot: list[str] = dataclasses.field(default_factory=list)
-    prove: list[str] = dataclasses.field(default_factory=list)
-    verify: list[str] = dataclasses.field(default_factory=list)
-    restore: list[str] = dataclasses.field(default_factory=list)
-    give_up: list[str] = dataclasses.field(default_factory=list)
-    done: list[str] = dataclasses.field(default_factory=list)
-    failed: dict[str, str] = dataclasses.field(default_factory=dict)
-    skipped: dict[str, str] = dataclasses.field(default_factory=dict)
-    waiting: list[str] = dataclasses.field(default_factory=list)
-    # Idle, but not rebooted: a machine that does not say which boot it runs could not prove a new one. The reason by machine.
-    silent: dict[str, str] = dataclasses.field(default_factory=dict)
-    # Machines that publish nothing of their boot, as one's own may, and so are asked.
-    ask: list[str] = dataclasses.field(default_factory=list)
-    leaving: dict[str, str] = dataclasses.field(default_factory=dict)
-    stopped: bool = False
-
-    @property
-    def under_way(self) -> list[str]:
-        """The machines that the rollout has in its hands. With none of them nothing more can happen: what waits is held back."""
-        return sorted({*self.drain, *self.wait_idle, *self.reboot, *self.prove, *self.verify, *self.restore})
-
-    @property
-    def finished(self) -> bool:
-        return not self.under_way and not self.give_up
-
-
-def checked(settings: RolloutSettings) -> RolloutSettings:
-    """The settings, or an error that names the one that makes no sense."""
-    drains.check_owner(settings.owner)
-    word = settings.at_once.strip()
-    number = word[:-1] if word.endswith("%") else word
-    if not number.isdigit() or int(number) < 1 or (word.endswith("%") and int(number) > 100):
-        raise FleetError(
-            f"builder_rollout_at_once: {settings.at_once!r} is neither a number of machines nor a percentage, such as 2 or 10%"
-        )
-    if settings.drain_policy not in ("fail", "proceed", "wait"):
-        raise FleetError(f"builder_drain_policy: {settings.drain_policy!r} is not fail, proceed or wait")
-    return settings
 
 
 def next_step(
@@ -112,7 +36,7 @@ def next_step(
         _count_reboot(step, name, now)
     for name in ids:
         _judge(step, name, known.get(name), settings, proofs, now)
-    _begin(step, known, settings, now)
+    begin(step, known, settings, now)
     step.ask = [name for name in ids if name in known and _could_tell(known[name])]
     step.leaving = {name: _said_boot(name, proofs) or known[name]["builder_boot_id"] for name in step.reboot}
     return step
@@ -137,13 +61,13 @@ def _judge(step: Step, name: str, facts: Facts | None, settings: RolloutSettings
     if "failed" in kept:
         _owed(step, name, kept, facts, settings, proofs)
         step.failed[name] = kept["failed"]
-    elif kept.get("done") and not (facts and _ours(facts, settings)):
+    elif kept.get("done") and not (facts and is_ours(facts, settings)):
         step.done.append(name)
     elif kept.get("done"):
         step.restore.append(name)  # its tags were not lifted yet
     elif facts is None:
         _gone(step, name, kept)
-    elif _ours(facts, settings):
+    elif is_ours(facts, settings):
         _continue(step, name, facts, settings, proofs, now)
     else:
         _not_begun(step, name, facts, settings)
@@ -153,7 +77,7 @@ def _owed(
     step: Step, name: str, kept: dict[str, Any], facts: Facts | None, settings: RolloutSettings, proofs: Proofs
 ) -> None:
     """To put a machine that failed back into service, or to terminate it, is done again while its tags say that it was not done."""
-    if facts is None or not _ours(facts, settings) or "owes" not in kept:
+    if facts is None or not is_ours(facts, settings) or "owes" not in kept:
         return
     if kept["owes"] == "restore":
         step.restore.append(name)
@@ -169,11 +93,6 @@ def _gone(step: Step, name: str, kept: dict[str, Any]) -> None:
         _fail(step, name, "it is gone, reclaimed or terminated by somebody else")
     else:
         step.skipped[name] = "it is gone"
-
-
-def _ours(facts: Facts, settings: RolloutSettings) -> bool:
-    """The owner's name alone, left by somebody who lifted the drain tag by hand, keeps no builds away."""
-    return bool(facts["builder_draining"]) and drains.owners(facts, settings.tag) == [settings.owner]
 
 
 def _not_begun(step: Step, name: str, facts: Facts, settings: RolloutSettings) -> None:
@@ -333,74 +252,3 @@ def _proved(step: Step, name: str, settings: RolloutSettings, proofs: Proofs) ->
 def _fail(step: Step, name: str, reason: str) -> None:
     step.memory[name]["failed"] = reason
     step.failed[name] = reason
-
-
-# -- how many at once ----------------------------------------------------------------------------
-
-
-def _begin(step: Step, known: Mapping[str, Facts], settings: RolloutSettings, now: float) -> None:
-    """Take further machines out of service, within the limits."""
-    step.stopped = len(step.failed) > settings.max_failures or (
-        bool(step.failed) and not _canaries_done(step, settings)
-    )
-    if step.stopped:
-        return
-    room = {url: _limit(step, known, settings, url) - _out(step, known, settings, url) for url in settings.images}
-    for name in sorted(step.waiting):
-        facts = known[name]
-        if room[facts["builder_boot_url"]] > 0 and _spares_big_ones(step, known, settings, facts):
-            room[facts["builder_boot_url"]] -= 1
-            step.drain.append(name)
-            step.memory[name]["begun"] = now
-    step.waiting = [name for name in step.waiting if name not in step.drain]
-
-
-def _canaries_done(step: Step, settings: RolloutSettings) -> bool:
-    """Of each channel in which a machine failed: those of another channel boot another image, and say nothing of this one."""
-    done = [step.memory[name].get("channel") for name in step.done]
-    return all(done.count(step.memory[name].get("channel")) >= settings.canaries for name in step.failed)
-
-
-def _limit(step: Step, known: Mapping[str, Facts], settings: RolloutSettings, url: str) -> int:
-    """How many machines of a channel may be out of service at once."""
-    members = [name for name, facts in known.items() if facts["builder_boot_url"] == url and name in step.memory]
-    done = sum(1 for name in members if step.memory[name].get("done") or (name in step.done))
-    word = settings.at_once.strip()
-    limit = max(1, int(len(members) * float(word[:-1]) / 100)) if word.endswith("%") else int(word)
-    return min(limit, settings.canaries) if done < settings.canaries else limit
-
-
-def _out(step: Step, known: Mapping[str, Facts], settings: RolloutSettings, url: str) -> int:
-    """How many of them are: those of another run of ours too, but not those that this run has given up."""
-    hands = step.under_way
-    return sum(
-        1
-        for name, facts in known.items()
-        if facts["builder_boot_url"] == url and name not in step.failed and (name in hands or _ours(facts, settings))
-    )
-
-
-def is_big(facts: Facts) -> bool:
-    """Whether builds that want many cores are sent here."""
-    return BIG in facts["builder_features"] or BIG in facts["builder_mandatory_features"]
-
-
-def _spares_big_ones(step: Step, known: Mapping[str, Facts], settings: RolloutSettings, facts: Facts) -> bool:
-    """Whether another big-parallel machine of its systems goes on serving; a fleet that has one only cannot be spared it."""
-    if not is_big(facts):
-        return True
-    alike = [other for other in known.values() if _is_alike(other, facts, settings)]
-    out = {*step.under_way, *step.failed, facts["builder_id"]}
-    return len(alike) == 1 or any(other["builder_id"] not in out and _serves(other) for other in alike)
-
-
-def _is_alike(other: Facts, facts: Facts, settings: RolloutSettings) -> bool:
-    same_systems = set(other["builder_systems"]) & set(facts["builder_systems"])
-    return is_big(other) and other["builder_fleet"] == settings.fleet and bool(same_systems)
-
-
-def _serves(facts: Facts) -> bool:
-    """The machines file names none that has published no host key, and none that is about to be reclaimed."""
-    reclaimed = (facts["builder_spot"] or {}).get("termination_time") is not None
-    in_service = facts["builder_state"] == "active" and not facts["builder_draining"]
-    return in_service and bool(facts["builder_host_key"]) and not reclaimed

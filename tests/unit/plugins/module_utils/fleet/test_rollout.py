@@ -20,13 +20,13 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.drains imp
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.jobs import JobsTarget
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.jobs_prometheus import Query, read_jobs
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.jobs_watch import WatchSettings, wait_idle
-from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.rollout import (
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.rollout import next_step
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.rollout_limits import is_big
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.rollout_step import (
     Memory,
     Proofs,
     RolloutSettings,
     Step,
-    is_big,
-    next_step,
 )
 from ansible_collections.nixmetal.builders.plugins.module_utils.http_json import HttpJsonError
 from ansible_collections.nixmetal.builders.plugins.module_utils.waiting import Clock
