@@ -6,8 +6,6 @@
 
 from __future__ import annotations
 
-import getpass
-import grp
 import json
 import os
 import subprocess
@@ -21,6 +19,11 @@ import pytest
 import yaml
 
 CHECKOUT = Path(__file__).resolve().parents[4]
+sys.path += [str(CHECKOUT / "tests" / "unit" / "roles"), str(CHECKOUT / "tests" / "unit" / "lab")]
+
+import local_coordinator  # noqa: E402  (found by the line above)
+import servers  # noqa: E402
+
 PROJECT = "7d1b3f0e-52c4-4c8e-9a5e-0c1d2e3f4a5b"
 TOKEN = "lab-token"
 BID: dict[str, Any] = {
@@ -58,18 +61,7 @@ class Fleet:
         return {"plugin": "nixmetal.builders.metal_builders", "metal_api_tries": 1, **options, **changes}
 
     def hosts(self) -> dict[str, Any]:
-        coordinator = {
-            "ansible_connection": "local",
-            "ansible_python_interpreter": sys.executable,
-            "nix_machines_file": str(self.machines),
-            "nix_machines_known_hosts_file": str(self.root / "known_hosts"),
-            "nix_machines_memory_file": str(self.root / "memory" / "machines.json"),
-            "nix_machines_ssh_key": str(self.root / "key"),
-            "nix_machines_owner": getpass.getuser(),
-            "nix_machines_group": grp.getgrgid(os.getgid()).gr_name,
-            "nix_machines_validate": False,
-        }
-        return {"all": {"children": {"nix_coordinators": {"hosts": {"coordinator": coordinator}}}}}
+        return local_coordinator.hosts(self.root)
 
     def settings(self, url: str) -> dict[str, Any]:
         return {
@@ -106,27 +98,5 @@ class Fleet:
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     root = tmp_path_factory.mktemp("fleet")
-    config = {
-        "listen_port": 0,
-        "state_directory": str(root / "state"),
-        "token": TOKEN,
-        "backend": "simulated",
-        "timing": {"tick": 0.05, "queued": 0, "boot": 0.1, "spot_fill": 0},
-    }
-    (root / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "metal_lab", "--config", str(root / "config.json")],
-        env=os.environ | {"PYTHONPATH": str(CHECKOUT / "extensions" / "lab")},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    assert process.stdout is not None
-    try:
-        line = process.stdout.readline()
-        assert line.startswith("metal_lab: ready on http://"), line
-        yield Fleet(root, line.split()[-1])
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
-        process.stdout.close()
+    with servers.running(root, backend="simulated") as emulator:
+        yield Fleet(root, emulator.url)

@@ -6,8 +6,6 @@
 
 from __future__ import annotations
 
-import getpass
-import grp
 import json
 import os
 import subprocess
@@ -19,11 +17,14 @@ from typing import Any
 import pytest
 import yaml
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from world import World
-
 CHECKOUT = Path(__file__).resolve().parents[4]
+sys.path.insert(0, str(Path(__file__).parent))
+sys.path += [str(CHECKOUT / "tests" / "unit" / "roles"), str(CHECKOUT / "tests" / "unit" / "lab")]
+
+import local_coordinator  # noqa: E402  (found by the line above)
+import servers  # noqa: E402
+from world import World  # noqa: E402
+
 PROJECT = "7d1b3f0e-52c4-4c8e-9a5e-0c1d2e3f4a5b"
 TOKEN = "lab-token"
 OLD, NEW = (f"{letter * 32}-lab-image" for letter in "ab")
@@ -58,13 +59,7 @@ class Fleet:
     def start(self, **changes: Any) -> None:
         self.settings |= changes
         (self.root / "config.json").write_text(json.dumps(self.settings), encoding="utf-8")
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "metal_lab", "--config", str(self.root / "config.json")],
-            env=os.environ | {"PYTHONPATH": str(CHECKOUT / "extensions" / "lab")},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
+        self.process = servers.launch(self.root / "config.json")
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line.startswith("metal_lab: ready on http://"), line
@@ -73,10 +68,7 @@ class Fleet:
 
     def stop(self) -> None:
         if self.process is not None:
-            self.process.terminate()
-            self.process.wait(timeout=30)
-            if self.process.stdout is not None:
-                self.process.stdout.close()
+            servers.end(self.process)
 
     def publish(self, image: str) -> None:
         """From now on machines boot this image: the emulator is started anew with it, on its port and with its state."""
@@ -104,18 +96,7 @@ class Fleet:
         self.write(
             "metal_builders.yml", {**plugin, "metal_auth_token": TOKEN, "project_id": PROJECT, "metal_api_tries": 1}
         )
-        coordinator = {
-            "ansible_connection": "local",
-            "ansible_python_interpreter": sys.executable,
-            "nix_machines_file": str(self.machines),
-            "nix_machines_known_hosts_file": str(self.root / "known_hosts"),
-            "nix_machines_memory_file": str(self.root / "memory" / "machines.json"),
-            "nix_machines_ssh_key": str(self.root / "key"),
-            "nix_machines_owner": getpass.getuser(),
-            "nix_machines_group": grp.getgrgid(os.getgid()).gr_name,
-            "nix_machines_validate": False,
-        }
-        self.write("hosts.yml", {"all": {"children": {"nix_coordinators": {"hosts": {"coordinator": coordinator}}}}})
+        self.write("hosts.yml", local_coordinator.hosts(self.root))
         self.write("group_vars/all.yml", self.variables())
 
     def variables(self) -> dict[str, Any]:
