@@ -98,12 +98,17 @@ def replace_symlink(path: str, target: str, scratch: str | None = None) -> None:
 
 
 def append_line(path: str, line: bytes, mode: int = 0o644) -> None:
-    """Append one line in one write(2), flushed. A line that a crash cut short is ended first and spoils no other."""
+    """Append one line, flushed. A line that a crash cut short is ended first and spoils no other.
+
+    One write(2) takes it, unless the file system is just about full: then that writes a part, and the next says why.
+    """
     descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, mode)
     try:
         size = os.fstat(descriptor).st_size
         torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
-        os.write(descriptor, (b"\n" if torn else b"") + line.rstrip(b"\n") + b"\n")
+        left = (b"\n" if torn else b"") + line.rstrip(b"\n") + b"\n"
+        while left:
+            left = left[os.write(descriptor, left) :]
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -7,19 +7,18 @@
 from __future__ import annotations
 
 import itertools
-import json
 import multiprocessing
 import os
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from busy_store import CHANNELS, Boots, Trouble, client, settings, stage
 from web_server import WebServer
 
+from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.history import read_history
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.publish import (
     image_of,
     promotion,
@@ -71,11 +70,6 @@ def under_load(store: Path, seconds: float) -> tuple[list[Boots], Trouble]:
     return seen, trouble
 
 
-def histories(store: Path) -> dict[str, list[dict[str, Any]]]:
-    paths = {channel: store / ".state/history" / f"{channel}.jsonl" for channel in CHANNELS}
-    return {channel: [json.loads(line) for line in path.read_text().splitlines()] for channel, path in paths.items()}
-
-
 def check(store: Path, seen: list[Boots], trouble: Trouble) -> None:
     """No client saw anything wrong, and what is left is whole."""
     refused = (store.parent / "refused").read_text().splitlines()
@@ -94,7 +88,7 @@ def check(store: Path, seen: list[Boots], trouble: Trouble) -> None:
     reasons = ("is full", "knows no release before", "is not in the store", "No space left", "is staged on this host")
     assert [line for line in refused if not any(reason in line for reason in reasons)] == []
     assert verify(str(store)).problems == []
-    for history in histories(store).values():
+    for history in (read_history(str(store), channel) for channel in CHANNELS):
         for earlier, later in itertools.pairwise(history):
             assert later.get("previous_release_id", earlier["release_id"]) == earlier["release_id"]
     publish_first(store)

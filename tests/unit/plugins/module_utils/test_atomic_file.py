@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from pathlib import Path
 
 import pytest
@@ -71,4 +72,18 @@ def test_a_line_after_one_that_a_crash_cut_short(tmp_path: Path) -> None:
     with path.open("ab") as stream:
         stream.write(b"tw")
     append_line(str(path), b"three\n")
+    assert path.read_bytes() == b"one\ntw\nthree\n"
+
+
+def test_a_line_for_which_there_is_only_room_in_part_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    append_line(str(path), b"one")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (6, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            append_line(str(path), b"twenty")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    append_line(str(path), b"three")
     assert path.read_bytes() == b"one\ntw\nthree\n"
