@@ -122,20 +122,23 @@ class Hosts:
     @contextlib.contextmanager
     def shaped(self, rate: str) -> Iterator[None]:
         """A line of this rate in both directions, or without a limit."""
-        if rate == "unlimited":
-            yield
-            return
+        self._unshape()  # a run that was killed has left its own
         try:
-            for name in ("build", "web", "coord"):
-                self._tc(name, "add", "tbf", "rate", rate, "burst", "128kb", "latency", "50ms")
+            if rate != "unlimited":
+                for name in NUMBERS:
+                    self._tc(name, "add", "tbf", "rate", rate, "burst", "128kb", "latency", "50ms")
             yield
         finally:
-            for name in ("build", "web", "coord"):
+            self._unshape()
+
+    def _unshape(self) -> None:
+        for name in NUMBERS:
+            if " tbf " in self._tc(name, "show"):
                 self._tc(name, "del")
 
-    def _tc(self, name: str, verb: str, *more: str) -> None:
+    def _tc(self, name: str, verb: str, *more: str) -> str:
         command = ["nsenter", "-t", str(self.pid[name]), "-n", "tc", "qdisc", verb, "dev", "eth0", "root", *more]
-        subprocess.run(command, check=True)
+        return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
     @contextlib.contextmanager
     def delayed(self, milliseconds: float) -> Iterator[dict[str, str]]:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -13,6 +14,8 @@ import socket
 import ssl
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -136,21 +139,107 @@ MUTATIONS = {
 }
 
 
-@settings(**{**IN_TURN, "max_examples": 150})
-@given(st.lists(st.tuples(st.sampled_from(sorted(MUTATIONS)), st.integers(0, 50), st.integers(0, 50)), max_size=4))
-def test_mutated_messages_are_taken_only_where_they_come_to_the_same(tmp_path, mutations):
-    frames = list(HONEST)
+MUTATION = st.tuples(st.sampled_from(sorted(MUTATIONS)), st.integers(0, 50), st.integers(0, 50))
+
+
+def mutated(frames: list[bytes], mutations: list[tuple[str, int, int]]) -> list[bytes]:
     for name, at, other in mutations:
         if frames:
             frames = MUTATIONS[name](frames, at % len(frames), other % len(frames))
+    return list(frames)
+
+
+def heard(frames: list[bytes]) -> list[bytes]:
+    """Without what says only that the other side lives."""
+    return [item for item in frames if item != frame(protocol.PING)]
+
+
+@settings(**{**IN_TURN, "max_examples": 150})
+@given(st.lists(MUTATION, max_size=4))
+def test_mutated_messages_are_taken_only_where_they_come_to_the_same(tmp_path, mutations):
+    frames = mutated(HONEST, mutations)
     begun = time.monotonic()
     problem = try_receiving(tmp_path, b"".join(frames))
     assert time.monotonic() - begun < 4  # nothing waits for what cannot come
-    told = [item for item in frames if item != frame(protocol.PING)]
+    told = heard(frames)
     if told == HONEST:
         assert problem is None
     elif problem is None:  # more than was asked for is not even read
         assert told[: len(HONEST)] == HONEST
+
+
+SHARED = {f"initrd-{number:02d}": bytes([number]) * (700 + number) for number in range(12)}
+LANES = 3
+
+
+def shared_store(dest: Path) -> BlobStore:
+    entries = tuple(Entry(name, len(data), hashlib.sha256(data).hexdigest()) for name, data in SHARED.items())
+    store = BlobStore(str(dest), Manifest("image", "0-image", entries, (), "{}"))
+    store.prepare()
+    return store
+
+
+def lanes(silence: float = 5.0) -> list[tuple[Channel, socket.socket]]:
+    pairs = [channels(silence) for _number in range(LANES)]
+    pairs[0][0].lead([lane for lane, _theirs in pairs[1:]])
+    return pairs
+
+
+def answer(theirs: socket.socket, mutations: list[tuple[str, int, int]]) -> tuple[list[bytes], list[bytes]]:
+    """One connection of a sender, who answers what it is asked for and then something else; honest frames, and those sent."""
+    peer = Channel(theirs, "peer", 5.0, Deadline(20, "the transfer"))  # type: ignore[arg-type]
+    contents = {hashlib.sha256(content).digest(): content for content in SHARED.values()}
+    honest = [
+        frame(protocol.DATA, contents[digest][offset : offset + length])
+        for digest, offset, length in protocol.receive_wants(peer)
+    ]
+    sent = mutated(honest, mutations)
+    with contextlib.suppress(StreamError):
+        peer.send(b"".join(sent))
+        theirs.shutdown(socket.SHUT_WR)
+    return honest, heard(sent)
+
+
+@settings(**{**IN_TURN, "max_examples": 150})
+@given(st.lists(st.lists(MUTATION, max_size=2), min_size=LANES, max_size=LANES))
+def test_mutated_messages_on_several_connections_are_taken_only_where_they_come_to_the_same(tmp_path, per_lane):
+    dest = tmp_path / os.urandom(8).hex()
+    store, pairs = shared_store(dest), lanes()
+    first = pairs[0][0]
+    begun, problem = time.monotonic(), None
+    with ThreadPoolExecutor(LANES) as pool:
+        answering = [pool.submit(answer, theirs, its) for (_lane, theirs), its in zip(pairs, per_lane, strict=True)]
+        try:
+            receive(first, store, store.lacking(remember=False), Progress())
+        except StreamError as error:
+            problem = error
+        finally:
+            first.close()
+        told = [one.result() for one in answering]
+    for _lane, theirs in pairs:
+        theirs.close()
+    assert time.monotonic() - begun < 4  # nothing waits for what cannot come, on whichever connection
+    for path in (dest / "blobs" / "sha256").iterdir():
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == path.name
+    assert {path.name for path in dest.iterdir()} == {"blobs", ".state"}
+    assert all(honest for honest, _sent in told)
+    same = all(sent[: len(honest)] == honest for honest, sent in told)
+    if all(sent == honest for honest, sent in told):
+        assert problem is None
+    elif problem is None:
+        assert same
+
+
+def test_garbage_on_one_connection_does_not_wait_for_the_silence_of_another(tmp_path):
+    store, pairs = shared_store(tmp_path / "web"), lanes(silence=15)
+    pairs[1][1].sendall(b"GET / HTTP/1.1\r\n\r\n")
+    begun = time.monotonic()
+    with pytest.raises(StreamError, match="kind 71"):
+        receive(pairs[0][0], store, store.lacking(remember=False), Progress())
+    assert time.monotonic() - begun < 10
+    pairs[0][0].close()
+    for _lane, theirs in pairs:
+        theirs.close()
 
 
 def try_sending(tmp_path, said: bytes) -> StreamError | None:
@@ -218,8 +307,6 @@ def test_silence_is_not_waited_for_for_ever():
 def test_a_busy_side_says_that_it_lives():
     channel, theirs = channels(silence=0.2)
     done = threading.Event()
-    from concurrent.futures import ThreadPoolExecutor
-
     with ThreadPoolExecutor(1) as pool:
         threading.Timer(0.3, done.set).start()
         channel.attend(pool.submit(done.wait))
