@@ -21,6 +21,10 @@ attributes:
     description:
       - When run twice in a row outside check mode, with the same arguments, the second invocation indicates no change.
       - This assumes that the system controlled by the module has not changed in a relevant way.
+  platform:
+    description: The operating systems that the module runs on.
+    platforms: posix
+    support: full
 """
 
     # For modules that only read.

@@ -162,6 +162,12 @@ options:
       - How many calls of the API are under way at once.
     type: int
     default: 8
+seealso:
+  - plugin: nixmetal.builders.ssh_builders
+    plugin_type: inventory
+  - module: nixmetal.builders.metal_device_info
+  - plugin: nixmetal.builders.builders_reading_problems
+    plugin_type: filter
 """
 
 EXAMPLES = r"""

@@ -66,6 +66,12 @@ options:
     type: list
     elements: str
     default: [skip-hydra]
+seealso:
+  - plugin: nixmetal.builders.metal_builders
+    plugin_type: inventory
+  - module: nixmetal.builders.ssh_host_tags
+  - plugin: nixmetal.builders.builders_reading_problems
+    plugin_type: filter
 """
 
 EXAMPLES = r"""

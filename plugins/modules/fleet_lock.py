@@ -70,6 +70,8 @@ options:
     default: false
 extends_documentation_fragment:
   - nixmetal.builders.attributes
+seealso:
+  - module: nixmetal.builders.metal_spot_market_request
 """
 
 EXAMPLES = r"""

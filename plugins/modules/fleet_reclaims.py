@@ -54,6 +54,11 @@ options:
         required: true
 extends_documentation_fragment:
   - nixmetal.builders.attributes
+seealso:
+  - plugin: nixmetal.builders.builder_reclaim_entries
+    plugin_type: filter
+  - plugin: nixmetal.builders.spot_fleet_pauses
+    plugin_type: filter
 """
 
 EXAMPLES = r"""

@@ -288,6 +288,67 @@ devices:
       returned: always
       type: str
       sample: https://netboot.example.org/x86_64-linux/netboot.ipxe
+    short_id:
+      description: The first group of the id.
+      returned: always
+      type: str
+      sample: 5a1f0a5e
+    facility:
+      description: The code of the facility.
+      returned: always
+      type: str
+      sample: am6
+    operating_system:
+      description: The slug of the operating system.
+      returned: always
+      type: str
+      sample: custom_ipxe
+    description:
+      description: The description; null when there is none.
+      returned: always
+      type: str
+      sample: null
+    always_pxe:
+      description: Whether it boots from the network each time.
+      returned: always
+      type: bool
+      sample: true
+    locked:
+      description: Whether it is protected against being ended.
+      returned: always
+      type: bool
+      sample: false
+    created_at:
+      description: When it was bought, as an RFC 3339 time of UTC.
+      returned: always
+      type: str
+      sample: "2026-11-23T04:00:00Z"
+    termination_time:
+      description: When the provider will end it, as an RFC 3339 time of UTC; null when nothing is known of an end.
+      returned: always
+      type: str
+      sample: null
+    reservation_id:
+      description: The id of the hardware reservation that it stands on; null when there is none.
+      returned: always
+      type: str
+      sample: null
+    project_id:
+      description: The id of the project that it belongs to; null when the API does not tell.
+      returned: always
+      type: str
+      sample: 7d1b3f0e-52c4-4c8e-9a5e-0c1d2e3f4a5b
+    sos:
+      description: The host of the serial console, as the API names it; null when it does not.
+      returned: always
+      type: str
+      sample: sos.am6.platformequinix.com
+    addresses:
+      description: The addresses, each with C(address), C(family) (4 or 6), C(public) and C(management).
+      returned: always
+      type: list
+      elements: dict
+      sample: [{address: 198.51.100.7, family: 4, public: true, management: true}]
 device_ids:
   description: The ids of the machines that are there.
   returned: success

@@ -140,7 +140,7 @@ devices:
       type: str
       sample: custom_ipxe
     description:
-      description: The description.
+      description: The description; null when there is none.
       returned: always
       type: str
       sample: null
@@ -165,7 +165,7 @@ devices:
       type: str
       sample: null
     reservation_id:
-      description: The id of the hardware reservation that it stands on.
+      description: The id of the hardware reservation that it stands on; null when there is none.
       returned: always
       type: str
       sample: null

@@ -117,17 +117,28 @@ paths:
       type: list
       elements: dict
   sample:
-    - name: /nix/var/nix/gcroots/nixmetal/hydra-x86_64-linux
-      path: /nix/store/3vlh8xfcb0ml5ixd3aqa35vdb2xv8ch0-netboot
+    - name: /nix/var/nix/gcroots/nixmetal/top
+      path: /nix/store/ss3lgw5jqg64m59axyfpg84pky88r0gc-top
       valid: true
+      size: 392
+      hash: sha256:12fwam0pryxc2rv7zjms66hh41jy31rnqrvvyvdkqlz3y0b8r8gq
+      deriver: /nix/store/76nxhm1pwmz9w6cw9n6qdd5pci1x24gh-top.drv
+      references: [/nix/store/7gic7cbwix7p4zgb501fcv76n239hr59-below]
+      closure_size: 5504
+      closure_count: 2
+      closure:
+        - path: /nix/store/7gic7cbwix7p4zgb501fcv76n239hr59-below
+          size: 5112
+        - path: /nix/store/ss3lgw5jqg64m59axyfpg84pky88r0gc-top
+          size: 392
 roots:
   description: The garbage collector's roots, when O(roots) is set.
   returned: success
   type: list
   elements: dict
   sample:
-    - root: /nix/var/nix/gcroots/nixmetal/hydra-x86_64-linux
-      path: /nix/store/3vlh8xfcb0ml5ixd3aqa35vdb2xv8ch0-netboot
+    - root: /nix/var/nix/gcroots/nixmetal/top
+      path: /nix/store/ss3lgw5jqg64m59axyfpg84pky88r0gc-top
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import nix_syntax
+import plugin_docs
 import tarball
 from commands import CACHE, CHECKOUT, TOOLS, capture, environment, project_files
 from outcome import Outcome
@@ -66,7 +67,12 @@ def _checks() -> list[tuple[str, Check]]:
         "shellcheck": ["shellcheck", *_shell_files()],
     }  # fmt: skip
     checks: list[tuple[str, Check]] = [(name, _tool(command)) for name, command in commands.items()]
-    return [*checks, ("tarball", tarball.check), ("nix-instantiate --parse", nix_syntax.check)]
+    return [
+        *checks,
+        ("ansible-doc", plugin_docs.check),
+        ("tarball", tarball.check),
+        ("nix-instantiate --parse", nix_syntax.check),
+    ]
 
 
 def _tool(command: list[str]) -> Check:
