@@ -17,13 +17,16 @@ from outcome import Outcome
 
 def units(long: bool) -> Outcome:
     """The unit tests, one worker for each core; those of a file stay together, as some are told in order."""
-    workers = str(os.cpu_count() or 1)
-    return _pytest("units", "tests/unit", long, ["--numprocesses", workers, "--dist", "loadfile"], _real_programs(long))
+    return _pytest("units", "tests/unit", long, [*_workers(), "--dist", "loadfile"], _real_programs(long))
 
 
 def loop(long: bool) -> Outcome:
-    """The whole loop in labs of its own: a real PXE boot and a real build on the machine."""
-    return _pytest("loop", "tests/system", long, ["--verbose"])
+    """The whole loop in labs of its own: a real PXE boot and a real build on the machine. Much of it is waiting."""
+    return _pytest("loop", "tests/system", long, [*_workers(), "--dist", "loadgroup", "--verbose"])
+
+
+def _workers() -> list[str]:
+    return ["--numprocesses", str(os.cpu_count() or 1)]
 
 
 def _real_programs(long: bool) -> dict[str, str]:

@@ -27,6 +27,9 @@ BOOT_SECONDS = 600
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         item.add_marker(pytest.mark.loop)
+        # Workers share no lab: one takes all tests of the lab that stays for the session, and another those of a file.
+        shared = "lab" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("lab" if shared else item.path.stem))
         if os.geteuid() != 0:
             item.add_marker(pytest.mark.skip(reason="the lab's tests look into its hosts, and need root"))
 

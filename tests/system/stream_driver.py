@@ -181,6 +181,16 @@ class Streams:
         self.run(name, f"kill -9 {process}")
 
     @contextlib.contextmanager
+    def stopped(self, name: str) -> Iterator[None]:
+        """While this lasts, the one process of the transfer on a host stands still."""
+        (process,) = self.processes(name)
+        self.run(name, f"kill -STOP {process}")
+        try:
+            yield
+        finally:
+            self.run(name, f"kill -CONT {process}")
+
+    @contextlib.contextmanager
     def link_cut(self, name: str) -> Iterator[None]:
         """While this lasts, the host's cable is pulled."""
         command = ["nsenter", "-t", str(self.init(name)), "-n", "ip", "link", "set", "eth0"]

@@ -212,10 +212,13 @@ def test_three_thousand_small_files(streams: Streams, dest: str) -> None:
 
 def test_two_transfers_to_one_host_at_once(streams: Streams, dest: str) -> None:
     streams.image({"kernel": noise(100_000), "initrd-00": noise(SIZE, 6)}, "other")
-    first = streams.start(dest=dest, bandwidth_limit=SLOWLY)
+    first = streams.start(dest=dest, bandwidth_limit=SLOWLY, silence_timeout=300)
     streams.wait_until_arrived(dest, 1, first)
-    second = streams.start(src="/srv/other", dest=dest, bandwidth_limit=2 * SLOWLY).succeeded()
-    assert first.process.poll() is None, "the first one was over before the second"
+    with streams.stopped("build"):
+        held = streams.arrived(dest)
+        beside = streams.start(src="/srv/other", dest=dest, bandwidth_limit=2 * SLOWLY)
+        streams.wait_until_arrived(dest, held + 10_000_000, beside)  # more than was under way
+    second = beside.succeeded()
     assert second["bytes_sent"] + second["bytes_skipped"] == SIZE + 100_000
     assert first.succeeded()["changed"] is True
     assert whole(streams, dest)

@@ -55,12 +55,13 @@ def measure(hosts: Hosts, name: str, runs: int) -> dict[str, Any]:
     field = Field(hosts, portion)
     field.prepare()
     found: dict[str, list[dict[str, Any]]] = {contender: [] for contender in portion.contenders}
-    with hosts.shaped(portion.rate), hosts.delayed(portion.delay) as address:
-        for _number in range(runs or portion.runs):
-            for contender in portion.contenders:
+    for _number in range(runs or portion.runs):
+        for contender in portion.contenders:
+            field.reset(contender)
+            with hosts.shaped(portion.rate), hosts.delayed(portion.delay) as address:
                 run = field.run(contender, address)
-                found[contender].append(run)
-                print(f"{name:16} {contender:26} {json.dumps(run)}", file=sys.stderr, flush=True)
+            found[contender].append(run)
+            print(f"{name:16} {contender:26} {json.dumps(run)}", file=sys.stderr, flush=True)
     return {
         "portion": name, "facts": field.facts, "machine": machine(), "versions": hosts.versions(),
         "at": time.strftime("%F %T"), "runs": found,

@@ -91,8 +91,7 @@ class Field:
         self._hosts.run("build", f"nix-store --add {folder}/paths/* > {folder}/{release}.paths")
 
     def run(self, contender: str, address: dict[str, str]) -> dict[str, Any]:
-        """Put the web host into its first state, and measure one contender."""
-        self._reset(contender, address)
+        """Measure one contender."""
         course = self._course(contender, address, "new")
         (self._hosts.root("build") / "bench/manifest.json").write_text(self._manifest("new").read_text())
         account = self._hosts.account
@@ -126,8 +125,9 @@ class Field:
         )
         return Course(self._hosts, address, f"{place}/src/{release}", dest, f"{folder}/{release}.paths", durable)
 
-    def _reset(self, contender: str, address: dict[str, str]) -> None:
-        dest = self._course(contender, address, "new").dest
+    def reset(self, contender: str) -> None:
+        """Put the web host into its first state. No line is shaped yet, so that this takes no longer than it must."""
+        dest = self._course(contender, self._hosts.address, "new").dest
         scenario = self._portion.scenario
         is_nix, held = contender.startswith("nix"), f"{dest}/held"
         if scenario == "cold" or not self._hosts.run("web", f"test ! -e {held} || echo held"):
