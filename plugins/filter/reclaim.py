@@ -10,10 +10,15 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.reclaims import entries_of, reasons_of
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.notices import HORIZON_SECONDS
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.reclaims import due, entries_of, reasons_of
 from ansible_collections.nixmetal.builders.plugins.plugin_utils.fleet_filters import for_operators
 
 Json = Mapping[str, Any]
+
+
+def builder_reclaim_due(notices: Iterable[Json], horizon_seconds: float = HORIZON_SECONDS) -> list[Json]:
+    return due(notices, time.time() + horizon_seconds)
 
 
 def builder_reclaim_reasons(notices: Iterable[Json]) -> dict[str, str]:
@@ -28,5 +33,5 @@ class FilterModule:
     """What Ansible asks for."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
-        functions = (builder_reclaim_reasons, builder_reclaim_entries)
+        functions = (builder_reclaim_due, builder_reclaim_reasons, builder_reclaim_entries)
         return {function.__name__: for_operators(function) for function in functions}

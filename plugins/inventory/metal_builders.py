@@ -14,7 +14,8 @@ description:
     than the machine's latest request for an address, which it makes early in every boot.
   - A machine that cannot be given builds is listed all the same, and C(builder_unavailable_reason) says why.
   - C(builder_booting) is true for a machine that has published no host key since its latest request for an address, and null for
-    one whose events could not be read. C(builder_console) is where SSH finds its serial console.
+    one whose events could not be read. C(builder_console) is where SSH finds its serial console. C(builder_termination_time) is
+    when the provider will take the machine back, of whatever market it is.
   - When everything could be read, the variable C(builders_reading) of the group C(all) says so. Ansible goes on without hosts
     when an inventory plugin fails, so whatever writes or deletes by this inventory must look at that variable first.
     It is null as long as the machines were not all read. Machines that are listed, but whose events could not be read, are named in

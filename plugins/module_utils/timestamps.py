@@ -24,3 +24,14 @@ def parse(text: object) -> float | None:
         return datetime.datetime.strptime(text, FORM).replace(tzinfo=datetime.timezone.utc).timestamp()
     except ValueError:
         return None
+
+
+def parse_any(text: object) -> float | None:
+    """Any RFC 3339 time as seconds since the epoch; None when it is none, or tells no zone."""
+    if not isinstance(text, str):
+        return None
+    try:
+        moment = datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        return None
+    return None if moment.tzinfo is None else moment.timestamp()

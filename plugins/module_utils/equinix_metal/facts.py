@@ -113,6 +113,7 @@ def _provider_facts(device: Mapping[str, Any], choices: Choices, request_id: str
         "builder_draining": is_draining(tags, choices.skip_tags),
         "builder_spot": _spot(device, request_id) if device["spot"] else None,
         "builder_reservation_id": device["reservation_id"],
+        "builder_termination_time": device["termination_time"],
     }
 
 

@@ -20,6 +20,7 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.autoscale_
 )
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.drains import owners
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.facts import facts_problems
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.notices import near_end
 
 # Words of providers for a machine that has not come up; any other word may be one for a machine that builds.
 NOT_UP_YET = frozenset(("queued", "provisioning", "post_provisioning"))
@@ -116,7 +117,7 @@ class _Reader:
             state=facts["builder_state"],
             ready=facts["builder_state"] == "active" and facts["builder_host_key"] is not None,
             drained=self._drained(facts),
-            doomed=spot.get("termination_time") is not None,
+            doomed=near_end(facts, self.now.timestamp() + self.settings.limits.horizon_seconds) is not None,
             jobs=jobs,
             jobs_reason=jobs_reason,
             age=self._age(facts["builder_created_at"]),

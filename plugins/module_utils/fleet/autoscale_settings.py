@@ -13,6 +13,7 @@ from typing import Any
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.bids import bids_problems, dollars
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.contracts import contract_problems
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.facts import repeated
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.notices import HORIZON_SECONDS
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.schema import Problem, dotted
 
 CONTRACT = "fleet-autoscale"
@@ -88,6 +89,7 @@ class Limits:
     reading_gap_seconds: int = 900
     boot_seconds: int = 3600
     retry_seconds: int = 1800
+    horizon_seconds: float = HORIZON_SECONDS
 
 
 @dataclasses.dataclass(frozen=True)

@@ -32,12 +32,16 @@ def machines_plan(
     scheme: str = "",
     fractional_speed: bool = False,
     leaving: Mapping[str, str] | None = None,
+    until: float | None = None,
 ) -> dict[str, Any]:
-    """Rows, the two files, who is left out and why, and whether an empty file would be known to be right."""
+    """Rows, the two files, who is left out and why, and whether an empty file would be known to be right.
+
+    For `leaving` and `until` see `select`.
+    """
     if scheme not in SCHEMES:
         raise FleetError(f"scheme {scheme!r} is not one of {', '.join(map(repr, SCHEMES))}")
     check_ssh_key(ssh_key)
-    chosen = select(builders, leaving)
+    chosen = select(builders, leaving, until)
     by_port = [facts for facts in chosen.included if facts["builder_port"] == DEFAULT_PORT]
     rows, unfit = _rows([machine_row(facts, ssh_key, scheme, fractional_speed) for facts in by_port], by_port)
     excluded = chosen.excluded + unfit + _other_ports(chosen.included)

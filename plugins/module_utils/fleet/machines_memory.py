@@ -16,11 +16,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping
-from datetime import datetime
 from typing import Any, NamedTuple
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.errors import FleetError
-from ansible_collections.nixmetal.builders.plugins.module_utils.timestamps import parse, stamp
+from ansible_collections.nixmetal.builders.plugins.module_utils.timestamps import parse, parse_any, stamp
 
 Facts = Mapping[str, Any]
 
@@ -50,7 +49,7 @@ class Memory(NamedTuple):
 
     def newer_than(self, read_at: str) -> str:
         """When the reading was made that the file was written from, if it is newer than this one; empty if it is not, or not known."""
-        remembered_at, this = _seconds(self.read_at), _seconds(read_at)
+        remembered_at, this = parse_any(self.read_at), parse_any(read_at)
         if remembered_at is None or this is None or remembered_at > self.now + CLOCKS_DIFFER_SECONDS:
             return ""
         return self.read_at if this < remembered_at else ""
@@ -76,7 +75,7 @@ def parse_memory(text: str, keep_seconds: float, now: float) -> Memory:
         document = None
     machines = document.get("machines") if isinstance(document, Mapping) and document.get("schema") == SCHEMA else None
     read_at = document.get("read_at", "") if isinstance(document, Mapping) else ""
-    sound = isinstance(read_at, str) and (not read_at or _seconds(read_at) is not None)
+    sound = isinstance(read_at, str) and (not read_at or parse_any(read_at) is not None)
     if not isinstance(machines, Mapping) or not sound or not all(_is_known(entry) for entry in machines.values()):
         raise FleetError(
             f"the memory of the machines file is none of schema {SCHEMA}: remove nix_machines_memory_file, and it is made anew"
@@ -109,14 +108,6 @@ def remembered(
             said = {field: facts[field] for field in SAID}
             machines[str(name)] = {"heard_at": stamp(memory.now), "address": facts["builder_address"], "said": said}
     return {"schema": SCHEMA, "read_at": read_at, "machines": machines}
-
-
-def _seconds(text: str) -> float | None:
-    try:
-        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    except ValueError:
-        return None
-    return None if moment.tzinfo is None else moment.timestamp()
 
 
 def _is_known(entry: Any) -> bool:

@@ -14,6 +14,7 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.autoscale_
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.autoscale_machines import Machine, read_machines
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.autoscale_settings import TAG, Limits, Settings
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.drains import owners
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.notices import termination_time
 
 Json = Mapping[str, Any]
 
@@ -57,7 +58,6 @@ def overview(builders: Sequence[Json], readings: Json, fleet: str, ceiling: Any,
 
 
 def _row(machine: Machine, facts: Json, offers: Mapping[str, Json], drain_tag: str) -> dict[str, Any]:
-    spot = facts.get("builder_spot") or {}
     return {
         "id": machine.id,
         "provider": facts.get("builder_provider"),
@@ -72,7 +72,7 @@ def _row(machine: Machine, facts: Json, offers: Mapping[str, Json], drain_tag: s
         "jobs": machine.jobs,
         "jobs_reason": machine.jobs_reason,
         "drained_by": owners(facts, drain_tag) if machine.drained else [],
-        "termination_time": spot.get("termination_time"),
+        "termination_time": termination_time(facts),
         "bought_by": _bought_by(facts, machine),
         "usd_per_hour": _market_price(facts, offers),
         "usd_per_hour_at_most": machine.usd,

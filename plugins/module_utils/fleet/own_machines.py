@@ -75,6 +75,7 @@ def _facts(name: str, known: Mapping[str, Any], fleet: str) -> dict[str, Any]:
         "builder_draining": False,
         "builder_spot": None,
         "builder_reservation_id": None,
+        "builder_termination_time": None,
     }
 
 

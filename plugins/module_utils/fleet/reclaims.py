@@ -15,12 +15,18 @@ from typing import Any
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.atomic_file import append_line, make_directories
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.errors import FleetError
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.notices import is_near
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.pauses import parse_reclaims
 from ansible_collections.nixmetal.builders.plugins.module_utils.timestamps import stamp
 
 FIELDS = ("at", "device_id", "plan", "metro", "termination_time")
 
 Json = Mapping[str, Any]
+
+
+def due(notices: Iterable[Json], until: float) -> list[Json]:
+    """The notices of machines that go before then, in seconds since the epoch."""
+    return [notice for notice in notices if is_near(notice["termination_time"], until)]
 
 
 def reasons_of(notices: Iterable[Json]) -> dict[str, str]:

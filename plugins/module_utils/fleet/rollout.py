@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet import drains
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.notices import near_end
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.rollout_limits import begin
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.rollout_step import (
     Facts,
@@ -70,7 +71,7 @@ def _judge(step: Step, name: str, facts: Facts | None, settings: RolloutSettings
     elif is_ours(facts, settings):
         _continue(step, name, facts, settings, proofs, now)
     else:
-        _not_begun(step, name, facts, settings)
+        _not_begun(step, name, facts, settings, now)
 
 
 def _owed(
@@ -95,8 +96,8 @@ def _gone(step: Step, name: str, kept: dict[str, Any]) -> None:
         step.skipped[name] = "it is gone"
 
 
-def _not_begun(step: Step, name: str, facts: Facts, settings: RolloutSettings) -> None:
-    reason = why_not(facts, settings)
+def _not_begun(step: Step, name: str, facts: Facts, settings: RolloutSettings, now: float) -> None:
+    reason = why_not(facts, settings, now)
     begun = step.memory[name].get("begun")
     if reason:
         if begun is not None:
@@ -111,15 +112,15 @@ def _not_begun(step: Step, name: str, facts: Facts, settings: RolloutSettings) -
         step.waiting.append(name)
 
 
-def why_not(facts: Facts, settings: RolloutSettings) -> str | None:
+def why_not(facts: Facts, settings: RolloutSettings, now: float) -> str | None:
     """Why a machine is left as it is."""
-    spot = facts["builder_spot"] or {}
+    end = near_end(facts, now + settings.horizon_seconds)
     others = [owner for owner in drains.owners(facts, settings.tag) if owner != settings.owner]
     reasons = [
         (facts["builder_fleet"] != settings.fleet, f"it is not of the fleet {settings.fleet}"),
         (bool(others), f"it is drained by {', '.join(others)}"),
         (facts["builder_state"] != "active", f"its state is {facts['builder_state']}"),
-        (spot.get("termination_time") is not None, f"it will be reclaimed at {spot.get('termination_time')}"),
+        (end is not None, f"it will be reclaimed at {end}"),
         (
             facts["builder_boot_url"] not in settings.images,
             f"it boots {facts['builder_boot_url']}, which is no channel of ours",
@@ -133,11 +134,11 @@ def _continue(step: Step, name: str, facts: Facts, settings: RolloutSettings, pr
     """A machine that this rollout, now or before the controller died, has taken out of service."""
     kept = step.memory[name]
     kept.setdefault("begun", now)
-    spot = facts["builder_spot"] or {}
+    reclaimed = near_end(facts, now + settings.horizon_seconds) is not None
     expected = settings.images.get(facts["builder_boot_url"])
     left = drains.rebooting_from(facts)
-    if spot.get("termination_time") is not None or facts["builder_state"] in IDLE_STATES:
-        state = "will be reclaimed" if spot.get("termination_time") else f"is {facts['builder_state']}"
+    if reclaimed or facts["builder_state"] in IDLE_STATES:
+        state = "will be reclaimed" if reclaimed else f"is {facts['builder_state']}"
         _fail(step, name, f"it {state}")
     elif expected is None:
         _fail(step, name, f"it boots {facts['builder_boot_url']}, which is no channel of ours")

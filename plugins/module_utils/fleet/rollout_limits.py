@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.notices import near_end
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.rollout_step import (
     Facts,
     RolloutSettings,
@@ -28,7 +29,7 @@ def begin(step: Step, known: Mapping[str, Facts], settings: RolloutSettings, now
     room = {url: _limit(step, known, settings, url) - _out(step, known, settings, url) for url in settings.images}
     for name in sorted(step.waiting):
         facts = known[name]
-        if room[facts["builder_boot_url"]] > 0 and _spares_big_ones(step, known, settings, facts):
+        if room[facts["builder_boot_url"]] > 0 and _spares_big_ones(step, known, settings, facts, now):
             room[facts["builder_boot_url"]] -= 1
             step.drain.append(name)
             step.memory[name]["begun"] = now
@@ -65,13 +66,16 @@ def is_big(facts: Facts) -> bool:
     return BIG in facts["builder_features"] or BIG in facts["builder_mandatory_features"]
 
 
-def _spares_big_ones(step: Step, known: Mapping[str, Facts], settings: RolloutSettings, facts: Facts) -> bool:
+def _spares_big_ones(
+    step: Step, known: Mapping[str, Facts], settings: RolloutSettings, facts: Facts, now: float
+) -> bool:
     """Whether another big-parallel machine of its systems goes on serving; a fleet that has one only cannot be spared it."""
     if not is_big(facts):
         return True
     alike = [other for other in known.values() if _is_alike(other, facts, settings)]
     out = {*step.under_way, *step.failed, facts["builder_id"]}
-    return len(alike) == 1 or any(other["builder_id"] not in out and _serves(other) for other in alike)
+    until = now + settings.horizon_seconds
+    return len(alike) == 1 or any(other["builder_id"] not in out and _serves(other, until) for other in alike)
 
 
 def _is_alike(other: Facts, facts: Facts, settings: RolloutSettings) -> bool:
@@ -79,8 +83,7 @@ def _is_alike(other: Facts, facts: Facts, settings: RolloutSettings) -> bool:
     return is_big(other) and other["builder_fleet"] == settings.fleet and bool(same_systems)
 
 
-def _serves(facts: Facts) -> bool:
+def _serves(facts: Facts, until: float) -> bool:
     """The machines file names none that has published no host key, and none that is about to be reclaimed."""
-    reclaimed = (facts["builder_spot"] or {}).get("termination_time") is not None
     in_service = facts["builder_state"] == "active" and not facts["builder_draining"]
-    return in_service and bool(facts["builder_host_key"]) and not reclaimed
+    return in_service and bool(facts["builder_host_key"]) and near_end(facts, until) is None

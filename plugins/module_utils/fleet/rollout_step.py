@@ -12,6 +12,7 @@ from typing import Any
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet import drains
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.errors import FleetError
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.notices import HORIZON_SECONDS
 
 Facts = Mapping[str, Any]
 Memory = dict[str, dict[str, Any]]
@@ -36,6 +37,9 @@ class RolloutSettings:
     drain_policy: str = "fail"
     unreturned: str = "terminate"  # or keep
     again: bool = False  # reboot also what runs the expected image
+    horizon_seconds: float = (
+        HORIZON_SECONDS  # a machine that will be taken back is one that goes only when it is this near
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,10 +6,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Callable, NamedTuple
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.facts import facts_problems, repeated
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.notices import near_end
 
 Facts = Mapping[str, Any]
 
@@ -27,11 +28,6 @@ class Selection(NamedTuple):
 
     included: list[Facts]
     excluded: list[Excluded]
-
-
-def _notice(facts: Facts) -> str | None:
-    spot = facts["builder_spot"]
-    return f"will be reclaimed at {spot['termination_time']}" if spot and spot["termination_time"] else None
 
 
 def _boots(facts: Facts) -> bool:
@@ -64,7 +60,6 @@ def _state(facts: Facts) -> str | None:
 OUT_OF_SERVICE: tuple[Callable[[Facts], str | None], ...] = (
     lambda facts: _state(facts) if facts["builder_state"] in IDLE_STATES else None,
     lambda facts: "draining" if facts["builder_draining"] else None,
-    _notice,
     lambda facts: "it boots: it asked for an address and has published no host key since" if _boots(facts) else None,
 )
 NOT_KNOWN: tuple[Callable[[Facts], str | None], ...] = (
@@ -78,15 +73,18 @@ NOT_KNOWN: tuple[Callable[[Facts], str | None], ...] = (
 )
 
 
-def select(builders: Sequence[Facts], leaving: Mapping[str, str] | None = None) -> Selection:
+def select(
+    builders: Sequence[Facts], leaving: Mapping[str, str] | None = None, until: float | None = None
+) -> Selection:
     """Sorts out what must not be in a machines file; never raises for one machine's sake.
 
-    `leaving` says of machines why they are known to go, by whoever learned it before the reading did.
+    `leaving` says of machines why they are known to go, by whoever learned it before the reading did. A machine that will be
+    taken back is left out if that is before `until`, in seconds since the epoch; without it, whenever that is.
     """
     included: list[Facts] = []
     excluded: list[Excluded] = []
     for facts in builders:
-        out = _why_not(facts, leaving or {})
+        out = _why_not(facts, leaving or {}, until)
         if out:
             excluded.append(out)
         else:
@@ -99,16 +97,22 @@ def select(builders: Sequence[Facts], leaving: Mapping[str, str] | None = None) 
     return Selection([facts for facts in included if facts not in clash], sorted(excluded))
 
 
-def _why_not(facts: Facts, leaving: Mapping[str, str]) -> Excluded | None:
+def _why_not(facts: Facts, leaving: Mapping[str, str], until: float | None) -> Excluded | None:
     broken = facts_problems(facts)
     name = str(facts.get("builder_id") or "(no builder_id)")
     if name in leaving:
         return Excluded(name, leaving[name], True)
     if broken:
         return Excluded(name, f"bad facts: {'; '.join(broken[:3])}", False)
-    for questions, known in ((OUT_OF_SERVICE, True), (NOT_KNOWN, False)):
-        for question in questions:
-            reason = question(facts)
-            if reason:
-                return Excluded(name, reason, known)
-    return None
+    out = _first(OUT_OF_SERVICE, facts) or _notice(facts, until)
+    reason = out or _first(NOT_KNOWN, facts)
+    return Excluded(name, reason, out is not None) if reason else None
+
+
+def _first(questions: Iterable[Callable[[Facts], str | None]], facts: Facts) -> str | None:
+    return next((reason for reason in (question(facts) for question in questions) if reason), None)
+
+
+def _notice(facts: Facts, until: float | None) -> str | None:
+    end = near_end(facts, until)
+    return f"will be reclaimed at {end}" if end else None

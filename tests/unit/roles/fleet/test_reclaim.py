@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.machines_nix import parse_nix_machines
+from ansible_collections.nixmetal.builders.plugins.module_utils.timestamps import stamp
 
 PROJECT = "7d1b3f0e-52c4-4c8e-9a5e-0c1d2e3f4a5b"
 BID: dict[str, Any] = {
@@ -25,7 +26,7 @@ BID: dict[str, Any] = {
     "channel": "stable",
     "hostname": "shared-name",
 }
-OWN = {**BID, "name": "own", "kind": "on_demand", "metros": ["da"], "count": 1, "max_bid_usd_per_hour": 5}
+OWN = {**BID, "name": "own", "kind": "on_demand", "metros": ["da"], "count": 2, "max_bid_usd_per_hour": 5}
 
 
 def device(fleet: Any, *tags: str, **more: Any) -> str:
@@ -38,6 +39,11 @@ def device(fleet: Any, *tags: str, **more: Any) -> str:
     made = fleet.api.post(f"/projects/{PROJECT}/devices", json={**order, "tags": list(tags), **more})
     made.raise_for_status()
     return str(made.json()["id"])
+
+
+def address_of(fleet: Any, name: str) -> str:
+    found = fleet.api.get(f"/devices/{name}").json()["ip_addresses"]
+    return next(str(item["address"]) for item in found if item["public"] and item["address_family"] == 4)
 
 
 def devices_bought(fleet: Any) -> int:
@@ -61,19 +67,27 @@ def reclaim(fleet: Any) -> Any:
 
 def test_machines_that_go_leave_the_file_at_once_and_only_single_ones_are_bought_anew(fleet: Any) -> None:
     fleet.play("launch_spot", spot_fleet_wait=True)
-    soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3600))
+    soon, later = (stamp(time.time() + seconds) for seconds in (1800, 3 * 86400))
     single = device(fleet, "nixmetal-fleet=ci", "nixmetal-bid=own", "nixmetal-order=1", termination_time=soon)
+    for_days = device(fleet, "nixmetal-fleet=ci", "nixmetal-bid=own", "nixmetal-order=2", termination_time=later)
     stranger = device(fleet, termination_time=soon)
     bought = devices_bought(fleet)
     assert fleet.play("machines").returncode == 0
     before = parse_nix_machines(fleet.machines.read_text(encoding="utf-8"))
     assert len(before) >= 2
+    # Each of the market's machines and the one with days to go; the other one's end is near whatever market it is of.
+    addresses = {name: address_of(fleet, name) for name in (single, for_days)}
+    assert addresses[for_days] in fleet.machines.read_text(encoding="utf-8")
+    assert addresses[single] not in fleet.machines.read_text(encoding="utf-8")
 
     quiet = reclaim(fleet)
     # The market is calm: only the single machine with an end goes, and is bought anew.
     flat = " ".join(quiet.stdout.split())
     assert f"{single} will be reclaimed at" in flat
     assert f"{stranger} will be reclaimed" not in flat
+    assert f"{for_days} will be reclaimed at {later}" in flat
+    assert addresses[for_days] in fleet.machines.read_text(encoding="utf-8")
+    assert for_days not in (fleet.root / "reclaims" / "ci.jsonl").read_text(encoding="utf-8")
     assert f"foreign machines, never touched: {stranger}" in flat
     assert devices_bought(fleet) == bought + 1
     assert fleet.requests_made() == 1

@@ -13,7 +13,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal import builders, devices, errors, facts
@@ -63,6 +63,13 @@ def facts_of(raw: dict[str, Any], evidence: Evidence | None = None, **choices: A
     return known
 
 
+@pytest.mark.parametrize("spot", [True, False])
+def test_an_end_is_told_of_a_machine_of_whatever_market(spot: bool) -> None:
+    known = facts_of({"termination_time": "2026-11-26T10:00:00+01:00", "spot_instance": spot})
+    assert known["builder_termination_time"] == "2026-11-26T09:00:00Z"
+    assert (known["builder_spot"] is not None) is spot
+
+
 def test_a_machine_that_is_ready() -> None:
     known = facts_of({})
     assert known["builder_unavailable_reason"] is None
@@ -73,6 +80,7 @@ def test_a_machine_that_is_ready() -> None:
         "builder_fleet": "lab",
     }
     assert known["builder_spot"] == {"request_id": "r1", "bid": "small", "termination_time": None}
+    assert known["builder_termination_time"] is None
     assert known["builder_created_at"] == "2026-11-23T03:00:00Z"
     assert known["builder_known_hosts_line"] == f"203.0.113.7 {KEY}"
     assert (known["builder_image_id"], known["builder_boot_id"]) == (IMAGE, BOOT_ID)
@@ -165,6 +173,7 @@ ANYTHING = (
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.sampled_from(sorted(set(RAW) - {"id"})), ANYTHING))
 def test_odd_answers_keep_the_contract_or_are_none(raw: dict[str, Any]) -> None:
     with contextlib.suppress(errors.BadAnswer):

@@ -175,6 +175,7 @@ def test_a_clock_set_back_makes_history_of_the_future_vanish() -> None:
         (machine(1, builder_state="rebooting"), 0, "not up yet"),
         (drained(1, builder_state="rebooting"), 0, "its state is rebooting"),
         (machine(1, builder_spot={"request_id": None, "bid": None, "termination_time": "2026-11-24T12:02:00Z"}), 0, "reclaimed"),
+        (machine(1, builder_termination_time="2026-11-24T12:59:00Z"), 0, "reclaimed"),
         (machine(1, builder_port="ssh"), 0, "bad facts"),
     ],
 )  # fmt: skip
@@ -183,6 +184,12 @@ def test_what_is_never_removed(facts: dict[str, Any], reading: Any, words: str) 
     answer = plan(taken)
     assert answer["remove"] == []
     assert words in reason_of(answer, "m1")
+
+
+def test_a_machine_with_an_end_beyond_the_horizon_is_one_like_any_other() -> None:
+    taken = readings(machine(1, builder_termination_time="2026-11-24T13:01:00Z"), jobs={"m1": {"jobs": 0}})
+    assert plan(taken)["remove"] == ["m1"]
+    assert plan(taken, settings(size(), horizon_seconds=7200))["remove"] == []
 
 
 def test_machine_of_a_request_is_known_by_the_request_too() -> None:

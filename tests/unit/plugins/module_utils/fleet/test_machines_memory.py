@@ -96,8 +96,9 @@ def test_a_kept_row_does_not_grow_young_and_ends(two: list[Any], monkeypatch: py
         {"builder_draining": True},
         {"builder_state": "inactive"},
         {"builder_spot": {"request_id": None, "bid": None, "termination_time": "2026-03-01T12:00:00Z"}},
+        {"builder_termination_time": "2026-03-01T12:00:00Z"},
     ],
-    ids=["another-address", "draining", "state", "notice"],
+    ids=["another-address", "draining", "state", "spot-notice", "notice"],
 )
 def test_what_the_provider_says_counts_all_the_same(two: list[Any], change: dict[str, Any]) -> None:
     memory = plan(two)["memory"]

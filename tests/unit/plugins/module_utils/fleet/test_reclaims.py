@@ -15,6 +15,7 @@ import pytest
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.errors import FleetError
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.pauses import parse_reclaims
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.reclaims import (
+    due,
     entries_of,
     reasons_of,
     remember_reclaims,
@@ -59,5 +60,7 @@ def test_notices_are_told_in_words_and_remembered_where_the_place_is_known() -> 
         {"builder_id": "a", "builder_plan": "p", "builder_location": "am"},
         {"builder_id": "b", "builder_plan": None, "builder_location": "am"},
     ]
+    assert due(notices, 1772366519) == []
+    assert due(notices, 1772366520) == notices
     assert reasons_of(notices)["c"] == "will be reclaimed at 2026-03-01T12:02:00Z"
     assert entries_of(notices, hosts, 1772366400) == [entry("a")]

@@ -29,6 +29,7 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.rollout_st
     Step,
 )
 from ansible_collections.nixmetal.builders.plugins.module_utils.http_json import HttpJsonError
+from ansible_collections.nixmetal.builders.plugins.module_utils.timestamps import stamp
 from ansible_collections.nixmetal.builders.plugins.module_utils.waiting import Clock
 
 OLD, NEW = (f"{letter * 32}-image" for letter in "ab")
@@ -114,9 +115,9 @@ class World:
             if self.jobs[name] and self.random.random() < 0.4:
                 self.jobs[name] -= 1
             if self.faults and self.random.random() < 0.0003:
-                facts["builder_spot"] = {"request_id": "r", "bid": "b", "termination_time": "2026-11-26T04:00:00Z"}
+                facts["builder_termination_time"] = stamp(self.now + 120)
                 self.events["reclaimed"] += 1
-            if facts["builder_spot"] and self.random.random() < 0.2:
+            if facts.get("builder_termination_time") and self.random.random() < 0.2:
                 del self.machines[name]
         self.fresh.clear()
 
@@ -393,7 +394,7 @@ def test_big_parallel_machines_are_never_all_out_at_once(machine: Any) -> None:
     "changes",
     [
         {"builder_host_key": None},
-        {"builder_spot": {"request_id": "r", "bid": "b", "termination_time": "2026-11-26T04:00:00Z"}},
+        {"builder_termination_time": "1970-01-01T00:59:00Z"},
     ],
 )
 def test_a_big_parallel_machine_that_gets_no_builds_spares_no_other(machine: Any, changes: dict[str, Any]) -> None:
@@ -427,13 +428,24 @@ def test_the_limit_holds_across_runs(machine: Any) -> None:
         ({"builder_tags": ["skip-hydra"]}, "drained by (unknown)"),
         ({"builder_boot_url": "http://x/netboot.ipxe"}, "no channel of ours"),
         ({"builder_boot_id": None}, "no boot id"),
-        ({"builder_spot": {"request_id": "r", "bid": "b", "termination_time": "2026-11-26T04:00:00Z"}}, "reclaimed"),
+        ({"builder_spot": {"request_id": "r", "bid": "b", "termination_time": "1970-01-01T00:59:00Z"}}, "reclaimed"),
+        ({"builder_termination_time": "1970-01-01T00:59:00Z"}, "reclaimed at 1970-01-01T00:59:00Z"),
     ],
 )
 def test_what_is_left_as_it_is_and_why(machine: Any, changes: dict[str, Any], words: str) -> None:
     step = step_of(states(machine, 1, **changes))
     assert words in step.skipped["m000"]
     assert step.finished
+
+
+def test_an_end_beyond_the_horizon_keeps_no_machine_from_its_new_image(machine: Any) -> None:
+    builders = states(machine, 1, builder_termination_time="1970-01-01T02:00:00Z")
+    assert step_of(builders).drain == ["m000"]
+    assert (
+        "will be reclaimed"
+        in next_step([drained(builders[0])], ["m000"], SETTINGS, {}, Proofs(), 3601.0).failed["m000"]
+    )
+    assert "reclaimed" in step_of(builders, horizon_seconds=7200.0).skipped["m000"]
 
 
 def test_no_machine_is_rebooted_before_it_is_proved_idle(machine: Any) -> None:

@@ -12,7 +12,10 @@ import pytest
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.errors import FleetError
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.machines import machines_plan
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.notices import is_near
+from ansible_collections.nixmetal.builders.plugins.module_utils.timestamps import stamp
 
+NOW = 1795521600.0
 NOTICE = {"request_id": None, "bid": None, "termination_time": "2026-11-23T05:02:00Z"}
 
 
@@ -44,6 +47,21 @@ def test_machine_is_left_out_with_its_reason(builder: Any, change: dict[str, Any
     assert plan["excluded"] == [{"id": "out", "reason": reason, "known": known}]
     assert "192.0.2.9" not in plan["file"] + plan["known_hosts"]
     assert machines_plan([out], "/key", fractional_speed=True)["empty_is_known"] is known
+
+
+@pytest.mark.parametrize(("hours", "stays"), [(-1, False), (0.5, False), (2, True), (72, True)])
+def test_only_an_end_within_the_horizon_takes_a_machine_out(builder: Any, hours: float, stays: bool) -> None:
+    """Whatever market the machine is of: builder_spot is null here."""
+    out = builder(builder_spot=None, builder_termination_time=stamp(NOW + hours * 3600))
+    plan = machines_plan([out], "/key", until=NOW + 3600)
+    assert plan["included"] == ([out["builder_id"]] if stays else [])
+    assert plan["empty_is_known"] is not stays
+    assert machines_plan([out], "/key")["included"] == []
+
+
+def test_an_end_that_cannot_be_read_is_not_taken_for_far() -> None:
+    assert is_near("soon", NOW)
+    assert is_near("2026-11-23T05:02:00", NOW)
 
 
 @pytest.mark.parametrize("feature", ["-", "kvm\u200b", "a\x07"])
