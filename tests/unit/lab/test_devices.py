@@ -45,6 +45,21 @@ def test_exclude_cuts_down_to_hrefs_and_include_expands(lab):
     assert device["project"]["name"] == "lab"
 
 
+def test_what_one_answer_leaves_out_the_next_one_has(lab):
+    """Ports and addresses are made once for a device, and belong to it alone."""
+    one = lab.http.post(DEVICES, json=ORDER).json()
+    other = lab.http.post(DEVICES, json=ORDER | {"hostname": "other"}).json()
+    for device in lab.devices(exclude="network_ports,ip_addresses.metro,ip_addresses.parent_block"):
+        assert all(set(port) == {"href"} for port in device["network_ports"])
+        assert all(set(address["parent_block"]) == {"href"} for address in device["ip_addresses"])
+    for field in ("network_ports", "ip_addresses"):
+        assert {device["id"]: device[field] for device in lab.devices()} == {
+            one["id"]: one[field],
+            other["id"]: other[field],
+        }
+        assert not {item["id"] for item in one[field]} & {item["id"] for item in other[field]}
+
+
 @pytest.mark.parametrize(
     ("query", "hostnames"),
     [

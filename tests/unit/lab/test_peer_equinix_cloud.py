@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The collection equinix.cloud, as it is, on the emulator; and what its inventory makes of machines that share a hostname.
 
-NIXMETAL_EQUINIX_CLOUD names a virtual environment with ansible-core and equinix 0.5.0, and with the collection equinix.cloud 0.12.0
-below its directory collections. Neither is needed otherwise, so neither is installed by `make setup`.
+NIXMETAL_EQUINIX_CLOUD names a virtual environment with ansible-core, equinix 0.5.0 and ansible-specdoc, and with the collection
+equinix.cloud 0.12.0 below its directory collections. Neither is needed otherwise, so neither is installed by `make setup`.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import uuid
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from metal_lab.core.catalogue_data import OPERATING_SYSTEMS
@@ -16,6 +16,7 @@ _NAMESPACE = uuid.UUID("3c0a7f9e-7f0e-4a55-9d0e-6d6574616c31")
 HREF = "/metal/v1"
 
 
+@lru_cache(4096)
 def stable_id(*parts: str) -> str:
     """An id that is the same in every lab and after every restart."""
     return str(uuid.uuid5(_NAMESPACE, "/".join(parts)))

@@ -1,23 +1,37 @@
 # Copyright (c) 2026, nixmetal.builders contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ports and addresses of a device, for the API and for the metadata service."""
+"""Ports and addresses of a device, for the API and for the metadata service.
+
+They stay the same for as long as a device lives, and to make them is most of the work of listing it. So they are made once, and
+shared: never change one.
+"""
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 from typing import Any
 
 from metal_lab.core.catalogue import HREF, stable_id
 from metal_lab.core.clock import to_text
 from metal_lab.core.records import Device
-from metal_lab.core.settings import Settings
+from metal_lab.core.settings import PoolSettings, Settings
+
+_REMEMBERED = 16384
+_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+_Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 
 
 def ports(device: Device) -> list[dict[str, Any]]:
     """One bond over two interfaces; the virtual machine has the first."""
-    second = device.mac[:-2] + f"{int(device.mac[-2:], 16) ^ 1:02x}"
-    bond_id = stable_id("port", device.id, "bond0")
+    return _ports(device.id, device.mac)
+
+
+@functools.lru_cache(_REMEMBERED)
+def _ports(device_id: str, mac: str) -> list[dict[str, Any]]:
+    second = mac[:-2] + f"{int(mac[-2:], 16) ^ 1:02x}"
+    bond_id = stable_id("port", device_id, "bond0")
     bond: dict[str, Any] = {
         "id": bond_id,
         "href": f"{HREF}/ports/{bond_id}",
@@ -30,11 +44,11 @@ def ports(device: Device) -> list[dict[str, Any]]:
         "disbond_operation_supported": True,
         "bond": None,
     }
-    return [bond, *(_interface(device, name, mac, bond_id) for name, mac in (("eth0", device.mac), ("eth1", second)))]
+    return [bond, *(_interface(device_id, *port, bond_id) for port in (("eth0", mac), ("eth1", second)))]
 
 
-def _interface(device: Device, name: str, mac: str, bond_id: str) -> dict[str, Any]:
-    key = stable_id("port", device.id, name)
+def _interface(device_id: str, name: str, mac: str, bond_id: str) -> dict[str, Any]:
+    key = stable_id("port", device_id, name)
     return {
         "id": key,
         "href": f"{HREF}/ports/{key}",
@@ -49,40 +63,42 @@ def _interface(device: Device, name: str, mac: str, bond_id: str) -> dict[str, A
     }
 
 
-def _address(
-    device: Device,
-    address: str,
-    block: ipaddress.IPv4Network | ipaddress.IPv6Network,
-    gateway: str,
-    *,
-    public: bool,
-) -> dict[str, Any]:
+def addresses(settings: Settings, device: Device) -> list[dict[str, Any]]:
+    """Address objects as the metadata service has them. Simulated machines get the usual three."""
+    simulated = settings.backend == "simulated"
+    return _addresses(settings.pool, device.id, device.address, to_text(device.created_at), simulated)
+
+
+@functools.lru_cache(_REMEMBERED)
+def _addresses(
+    pool: PoolSettings, device_id: str, address: str, created_at: str | None, simulated: bool
+) -> list[dict[str, Any]]:
+    own = ipaddress.IPv4Interface(f"{address}/{pool.prefix_length}")
+    found = [_address(device_id, own, str(pool.gateway), public=True)]
+    if simulated:
+        number = int(own.ip) & 0xFFFF
+        inner = ipaddress.IPv4Network("172.31.0.0/16")
+        outer = ipaddress.IPv6Network("2001:db8:77::/64")
+        found.append(_address(device_id, _at(outer, number), str(outer[1]), public=True))
+        found.append(_address(device_id, _at(inner, number), str(inner[1]), public=False))
+    return [{**item, "created_at": created_at} for item in found]
+
+
+def _at(block: _Network, number: int) -> _Interface:
+    return ipaddress.ip_interface(f"{block[number]}/{block.prefixlen}")
+
+
+def _address(device_id: str, own: _Interface, gateway: str, *, public: bool) -> dict[str, Any]:
+    block = own.network
     parent = {"network": str(block.network_address), "netmask": str(block.netmask), "cidr": block.prefixlen}
     return {
-        "id": stable_id("ip", device.id, address),
+        "id": stable_id("ip", device_id, str(own.ip)),
         "address_family": block.version,
-        "netmask": str(block.netmask),
-        "created_at": to_text(device.created_at),
         "public": public,
-        "cidr": block.prefixlen,
         "management": True,
         "enabled": True,
-        "network": str(block.network_address),
-        "address": address,
+        **parent,
+        "address": str(own.ip),
         "gateway": gateway,
         "parent_block": parent | {"href": f"{HREF}/ips/{stable_id('block', str(block))}"},
     }
-
-
-def addresses(settings: Settings, device: Device) -> list[dict[str, Any]]:
-    """Address objects as the metadata service has them. Simulated machines get the usual three."""
-    pool = settings.pool
-    block = ipaddress.IPv4Network(f"{device.address}/{pool.prefix_length}", strict=False)
-    found = [_address(device, device.address, block, str(pool.gateway), public=True)]
-    if settings.backend == "simulated":
-        number = int(ipaddress.IPv4Address(device.address)) & 0xFFFF
-        inner = ipaddress.IPv4Network("172.31.0.0/16")
-        outer = ipaddress.IPv6Network("2001:db8:77::/64")
-        found.append(_address(device, str(outer[number]), outer, str(outer[1]), public=True))
-        found.append(_address(device, str(inner[number]), inner, str(inner[1]), public=False))
-    return found

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -20,7 +21,12 @@ _DIGITS = re.compile(r"[0-9]{1,9}")
 
 def _paths(query: QueryParams, name: str) -> list[list[str]]:
     """`include=a,b.c` and `include[]=a` and repetitions of both."""
-    texts = [*query.getlist(name), *query.getlist(f"{name}[]")]
+    return _parsed((*query.getlist(name), *query.getlist(f"{name}[]")))
+
+
+@functools.lru_cache
+def _parsed(texts: tuple[str, ...]) -> list[list[str]]:
+    """The same for each item of a list, and so read once."""
     return [path.strip().split(".")[:_DEPTH] for text in texts for path in text.split(",") if path.strip()]
 
 
