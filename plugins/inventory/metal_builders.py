@@ -218,9 +218,11 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.cl
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.errors import ApiError, MetalError
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.events_cache import EventsCache
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.transport import SdkTransport
+from ansible_collections.nixmetal.builders.plugins.plugin_utils.many_hosts import add_host, uncollected
 from ansible_collections.nixmetal.builders.plugins.plugin_utils.one_reading import GROUP, READING, announce_alone
 
 STALE = "builders_stale_since"
+CONSTRUCTED = ("compose", "groups", "keyed_groups")
 CONNECTION_OPTIONS = (
     "metal_api_url",
     "metal_auth_token",
@@ -246,8 +248,9 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         try:
             checked = settings.from_options(self._connection_options(), os.environ)
             choices = self._choices()
-            reading = self._reading(checked, path, cache)
-            self._populate(inventory, reading, choices, checked)
+            with uncollected():
+                reading = self._reading(checked, path, cache)
+                self._populate(inventory, reading, choices, checked)
         except MetalError as error:
             raise AnsibleParserError(f"{self.NAME}: {error}") from error
 
@@ -342,8 +345,11 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         self._keep_host_keys(hosts, reading)
         hidden = self.get_option("hide_draining")
         hosts = [host for host in hosts if not (host["builder_draining"] and hidden)]
+        construct = any(self.get_option(option) for option in CONSTRUCTED)
         for host in hosts:
-            self._add_host(inventory, host)
+            add_host(inventory, host)
+            if construct:
+                self._construct(host)
         if reading.stale:
             inventory.set_variable("all", STALE, reading.read_at)
         # A machine whose events could not be read is listed and named: who can do without its words may go on.
@@ -373,12 +379,8 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         for host in hosts:
             host["ansible_ssh_common_args"] = inventory_files.ssh_arguments(path)
 
-    def _add_host(self, inventory: InventoryData, variables: dict[str, Any]) -> None:
-        host = variables["builder_id"]
-        inventory.add_host(host, group=GROUP)
-        for name, value in variables.items():
-            inventory.set_variable(host, name, value)
-        strict = self.get_option("strict")
+    def _construct(self, variables: dict[str, Any]) -> None:
+        host, strict = variables["builder_id"], self.get_option("strict")
         self._set_composite_vars(self.get_option("compose"), variables, host, strict=strict)
         self._add_host_to_composed_groups(self.get_option("groups"), variables, host, strict=strict)
         self._add_host_to_keyed_groups(self.get_option("keyed_groups"), variables, host, strict=strict)

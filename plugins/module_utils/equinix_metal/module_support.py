@@ -25,7 +25,7 @@ def make_module(options: arguments.Spec, **conditions: Any) -> AnsibleModule:
 
 
 def make_client(options: dict[str, Any]) -> Client:
-    """A client for a module's own process, which may load the SDK's client alone."""
+    """A client for a module's own process, over the SDK's connections."""
     checked = settings.from_options(options, os.environ)
     return Client(checked, SdkTransport(checked, sdk.load_lean()))
 

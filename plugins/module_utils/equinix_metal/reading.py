@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import concurrent.futures
-import dataclasses
 import datetime
 from collections.abc import Iterable, Mapping
 from typing import Any, Callable
@@ -52,8 +51,8 @@ def read(
     found = devices.read_devices(client, tag=wanted[0] if wanted else None, workers=workers)
     chosen = choose([device for device in found if set(wanted) <= set(device["tags"])])
     made = _requests_by_device(client) if any(device["spot"] for device in chosen) else {}
-    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-        machines = list(pool.map(lambda device: _machine(client, device, made, started, known or {}), chosen))
+    told = _ask(client, [device for device in chosen if _is_asked(device, known or {})], workers)
+    machines = [_machine(device, made, started, known or {}, told) for device in chosen]
     problems = [machine["unread"] for machine in machines if machine["unread"]]
     read_at = min([started, *(machine["events_read_at"] for machine in machines)])
     return {
@@ -65,22 +64,47 @@ def read(
     }
 
 
-def _machine(client: Client, device: Device, made: Mapping[str, str], now: str, known: Kept) -> Machine:
-    evidence, unread, read_at = Evidence(), None, now
-    if device["state"] == "active" and device["id"] in known:
+def _is_asked(device: Device, known: Kept) -> bool:
+    return device["state"] not in SILENT_STATES and not _is_known(device, known)
+
+
+def _is_known(device: Device, known: Kept) -> bool:
+    return device["state"] == "active" and device["id"] in known
+
+
+def _ask(client: Client, asked: list[Device], workers: int) -> dict[str, tuple[Evidence, str | None]]:
+    """What machines say of themselves, some at once, and why it could not be read."""
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        answers = pool.map(lambda device: _asked(client, device), asked)
+        return {device["id"]: answer for device, answer in zip(asked, answers)}
+
+
+def _asked(client: Client, device: Device) -> tuple[Evidence, str | None]:
+    try:
+        return read_evidence(client, device["id"]), None
+    except NotFound:
+        return Evidence(problems=["it was gone when its events were read"]), None
+    except ApiError as error:
+        unread = f"its events could not be read: {error}"
+        return Evidence(problems=[unread]), unread
+
+
+def _machine(
+    device: Device,
+    made: Mapping[str, str],
+    now: str,
+    known: Kept,
+    told: Mapping[str, tuple[Evidence, str | None]],
+) -> Machine:
+    evidence, unread = told.get(device["id"], (Evidence(), None))
+    read_at = now
+    if _is_known(device, known):
         evidence, read_at = Evidence(**known[device["id"]]["evidence"]), known[device["id"]]["read_at"]
-    elif device["state"] not in SILENT_STATES:
-        try:
-            evidence = read_evidence(client, device["id"])
-        except NotFound:
-            evidence.problems.append("it was gone when its events were read")
-        except ApiError as error:
-            unread = f"its events could not be read: {error}"
-            evidence.problems.append(unread)
     return {
         "device": device,
         "request_id": made.get(device["id"]),
-        "evidence": dataclasses.asdict(evidence),
+        # Not dataclasses.asdict, which copies to the last word.
+        "evidence": dict(vars(evidence)),
         "unread": unread,
         "events_read_at": read_at,
     }

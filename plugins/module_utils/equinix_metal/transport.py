@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""One call of the API, sent once through the SDK's client: the raw answer, or why there is none.
+"""One call of the API, sent once over the SDK's connections: the raw answer, or why there is none.
 
 Redirects are refused, because the SDK would follow them to another host with the token. The SDK's own tries are off: it repeats
 calls by rules of its own, and each time-out would count four times.
@@ -17,13 +17,12 @@ import time
 import urllib.request
 from collections.abc import Mapping
 from typing import Any, Callable, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.sdk import Sdk
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.settings import Settings
 
 USER_AGENT = "nixmetal.builders (Ansible) metal-python"
-AUTHENTICATION = ["x_auth_token"]
 CHUNK = 65536
 # A body that trickles is given up after this many times the time limit of one wait.
 BODY_PATIENCE = 10
@@ -63,7 +62,7 @@ class Transport(Protocol):
 
 
 class SdkTransport:
-    """Sends calls through the SDK's client. One of them may be used by several threads."""
+    """Sends calls over the SDK's connections. One of them may be used by several threads."""
 
     def __init__(
         self, settings: Settings, sdk: Sdk, connections: int = 4, monotonic: Callable[[], float] = time.monotonic
@@ -71,19 +70,18 @@ class SdkTransport:
         self._settings = settings
         self._sdk = sdk
         self._monotonic = monotonic
-        self._client = self._make_client(connections)
+        self._connections = self._connect(connections)
 
-    def _make_client(self, connections: int) -> Any:
-        configuration = self._sdk.configuration(host=self._settings.url, api_key={"x_auth_token": self._settings.token})
+    def _connect(self, most: int) -> Any:
+        configuration = self._sdk.configuration(host=self._settings.url)
         configuration.retries = False
-        configuration.connection_pool_maxsize = connections
+        configuration.connection_pool_maxsize = most
         configuration.ssl_ca_cert = self._settings.ca_file
         configuration.proxy = proxy_for(self._settings.url)
-        client = self._sdk.api_client(configuration)
-        client.user_agent = USER_AGENT
-        pool = client.rest_client.pool_manager
+        connections = self._sdk.connections(configuration)
+        pool = connections.pool_manager
         pool.request = functools.partial(pool.request, redirect=False)
-        return client
+        return connections
 
     def send(self, call: Call) -> Answer | Failure:
         from urllib3 import exceptions  # noqa: PLC0415 - it comes with the SDK, and a host without it gets a message
@@ -103,23 +101,21 @@ class SdkTransport:
             return Failure(_reason(error), sent=True)
 
     def _exchange(self, call: Call) -> Answer:
-        headers = {"Accept": "application/json"}
+        headers = {"Accept": "application/json", "User-Agent": USER_AGENT, "X-Auth-Token": self._settings.token}
         if call.body is not None:
             headers["Content-Type"] = "application/json"
-        method, url, headers, body, _form = self._client.param_serialize(
-            call.method,
-            call.path,
-            query_params=list(call.query),
-            header_params=headers,
-            body=call.body,
-            auth_settings=AUTHENTICATION,
-        )
         limit = self._settings.timeout
-        raw = self._client.call_api(method, url, headers, body, _request_timeout=(limit, limit)).response
+        raw = self._connections.request(
+            call.method, self._url(call), headers, call.body, _request_timeout=(limit, limit)
+        ).response
         try:
             return Answer(raw.status, self._read(raw), {name.lower(): value for name, value in raw.headers.items()})
         finally:
             raw.release_conn()
+
+    def _url(self, call: Call) -> str:
+        query = "&".join(f"{name}={quote(value)}" for name, value in call.query)
+        return f"{self._settings.url}{call.path}" + (f"?{query}" if query else "")
 
     def _read(self, raw: Any) -> bytes:
         deadline = self._monotonic() + BODY_PATIENCE * self._settings.timeout
