@@ -22,7 +22,7 @@ def units(long: bool) -> Outcome:
 
 def loop(long: bool) -> Outcome:
     """The whole loop in labs of its own: a real PXE boot and a real build on the machine. Much of it is waiting."""
-    return _pytest("loop", "tests/system", long, [*_workers(), "--dist", "loadgroup", "--verbose"])
+    return _pytest("loop", "tests/system", long, [*_workers(), "--dist", "loadscope", "--verbose"])
 
 
 def _workers() -> list[str]:

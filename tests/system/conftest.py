@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -24,14 +25,28 @@ from lab_driver import Built, Lab
 BOOT_SECONDS = 600
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        item.add_marker(pytest.mark.loop)
-        # Workers share no lab: one takes all tests of the lab that stays for the session, and another those of a file.
-        shared = "lab" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("lab" if shared else item.path.stem))
-        if os.geteuid() != 0:
-            item.add_marker(pytest.mark.skip(reason="the lab's tests look into its hosts, and need root"))
+# Whose tests need the image that is built once, or the machines that boot it: one worker runs them all, in one lab.
+OF_ONE_IMAGE = {"build", "existing_image", "fleet", "fleet_build", "stage_1", "tarball", "update"}
+
+
+class LabScheduling(LoadScopeScheduling):
+    """Hands out files to workers, which share no lab, and the files of one image to one of them."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        name = Path(nodeid.partition("::")[0]).stem
+        return "image" if name.removeprefix("test_") in OF_ONE_IMAGE else name
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    return LabScheduling(config, log)
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    if "built" in getattr(item, "fixturenames", ()) and item.path.stem.removeprefix("test_") not in OF_ONE_IMAGE:
+        raise pytest.UsageError(f"{item.path.name} needs the image, so it belongs to OF_ONE_IMAGE in {__file__}")
+    item.add_marker(pytest.mark.loop)
+    if os.geteuid() != 0:
+        item.add_marker(pytest.mark.skip(reason="the lab's tests look into its hosts, and need root"))
 
 
 @pytest.fixture(scope="session")
