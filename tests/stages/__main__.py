@@ -30,7 +30,7 @@ def main() -> int:
         "lint": lint,
         "sanity": ansible_tests.sanity,
         "units": lambda: pytests.units(arguments.long),
-        "integration": ansible_tests.integration,
+        "integration": lambda: ansible_tests.integration(arguments.long),
         "molecule": molecule,
         "loop": lambda: pytests.loop(arguments.long),
     }

@@ -20,6 +20,7 @@ from outcome import Outcome
 
 HOME = CACHE / "home"
 SANITY_STARTED = r"^Running sanity test (.+)$"
+NIX_TARGETS = ("nix_build", "nix_copy", "nix_store_info")
 INTEGRATION_STARTED = r"^Running ([\w-]+) integration test (?:role|script)"
 
 GET_PIP = '''"""Stands in for get-pip: ansible-test would download it. Written by tests/stages."""
@@ -40,9 +41,27 @@ def sanity() -> Outcome:
     return count(outcome, code, output, SANITY_STARTED)
 
 
-def integration() -> Outcome:
-    """Every target under tests/integration/targets, each run as a playbook on the localhost."""
-    code, output = _ansible_test("integration", "--local", "--continue-on-error", before=_nix())
+def integration(long: bool) -> Outcome:
+    """Every target under tests/integration/targets, each run as a playbook on the localhost; with long, Nix's by newer versions too."""
+    outcome = _integration(_nix())
+    for suite in (nix_root.NEWER, nix_root.NEWEST) if long else ():
+        root = nix_root.provide(suite)
+        if root is None:
+            outcome.add_failure(f"there is no Nix of {suite} to run the targets of Nix with")
+        else:
+            add(outcome, suite, _integration(str(nix_root.on_path(root)), *NIX_TARGETS))
+    return outcome
+
+
+def add(outcome: Outcome, suite: str, other: Outcome) -> None:
+    """What a second run with the Nix of another release came to."""
+    outcome.passed += other.passed
+    for name in other.failures or ([] if other.good else ["nothing ran"]):
+        outcome.add_failure(f"{name} (Nix of {suite})")
+
+
+def _integration(before: str, *targets: str) -> Outcome:
+    code, output = _ansible_test("integration", *targets, "--local", "--continue-on-error", before=before)
     return count(Outcome("integration"), code, output, INTEGRATION_STARTED)
 
 

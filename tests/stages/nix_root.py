@@ -22,7 +22,7 @@ NEWER = "trixie"
 NEWEST = "forky"
 # The release to come is signed for a week at a time; a mirror that stands still keeps an older one, as well signed.
 STANDING = '--aptopt=Acquire::Check-Valid-Until "false"'
-PROGRAMS = ("nix", "nix-store", "nix-instantiate", "nix-copy-closure", "build-remote")
+PROGRAMS = ("nix", "nix-build", "nix-store", "nix-instantiate", "nix-copy-closure", "build-remote")
 # What the tests of images want beside Nix.
 PACKAGES = "nix-bin,busybox-static,cpio,squashfs-tools"
 
@@ -63,9 +63,9 @@ def on_path(root: Path) -> Path:
     return folder
 
 
-def program(root: Path, name: str) -> list[str]:
-    """The command that runs one of Nix's programs from a root, without entering it."""
+def program(root: Path, name: str, binary: str = "usr/bin/nix") -> list[str]:
+    """The command that runs a program from a root, without entering it; without more, one of Nix's, which are all one file."""
     loader = next(path for pattern in ("usr/lib64/ld-linux*", "lib64/ld-linux*") for path in root.glob(pattern))
     folders = ("lib/*-linux-gnu", "usr/lib/*-linux-gnu", "usr/lib/nix")
     libraries = ":".join(str(path) for pattern in folders for path in root.glob(pattern))
-    return [str(loader), "--argv0", name, "--library-path", libraries, str(root / "usr/bin/nix")]
+    return [str(loader), "--argv0", name, "--library-path", libraries, str(root / binary)]

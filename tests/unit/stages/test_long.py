@@ -9,6 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import ansible_tests
+import nix_root
 import pytest
 import pytests
 
@@ -28,3 +30,41 @@ def test_long_tests_run_when_they_are_asked_for(
     pytests.loop(long)
     (command,) = commands
     assert ("not long" in command) is not runs
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, ...]]:
+    """What ansible-test is asked for, with the folder before PATH last; the newest Nix fails one target."""
+    runs: list[tuple[str, ...]] = []
+
+    def answer(*words: str, before: str = "") -> tuple[int, str]:
+        runs.append((*words, before))
+        failed = "The 1 integration test(s) listed below (out of 3) failed. See above.\nnix_copy\n"
+        started = "".join(f"Running {name} integration test role\n" for name in ansible_tests.NIX_TARGETS)
+        return (1, started + failed) if nix_root.NEWEST in before else (0, started)
+
+    monkeypatch.setattr(ansible_tests, "_ansible_test", answer)
+    monkeypatch.setattr(ansible_tests, "_nix", lambda: "")
+    monkeypatch.setattr(nix_root, "provide", lambda suite=nix_root.OLDEST: tmp_path / suite)
+    monkeypatch.setattr(nix_root, "on_path", lambda root: root)
+    return runs
+
+
+def test_the_targets_of_nix_run_by_newer_versions_when_asked(runs: list[tuple[str, ...]]) -> None:
+    outcome = ansible_tests.integration(long=True)
+    assert [run[-1].rpartition("/")[2] for run in runs] == ["", nix_root.NEWER, nix_root.NEWEST]
+    assert all(set(ansible_tests.NIX_TARGETS) < set(run) for run in runs[1:])
+    assert (outcome.passed, outcome.failures) == (8, [f"nix_copy (Nix of {nix_root.NEWEST})"])
+
+
+def test_a_newer_nix_that_cannot_be_had_is_a_failure(
+    runs: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nix_root, "provide", lambda suite: None)
+    assert ansible_tests.integration(long=True).failed == 2
+    assert len(runs) == 1
+
+
+def test_make_test_runs_every_target_once(runs: list[tuple[str, ...]]) -> None:
+    assert ansible_tests.integration(long=False).passed == 3
+    assert len(runs) == 1
