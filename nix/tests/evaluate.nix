@@ -57,6 +57,8 @@ let
       complaints = map (entry: entry.message) failed ++ config.warnings;
       # With assertions unmet, values need not make sense.
       configuration = if failed == [ ] then builtins.fromJSON (builtins.unsafeDiscardStringContext text) else null;
+      # Files of this repository that the system refers to, by their store paths.
+      sources = if failed == [ ] then filter (nixpkgsLib.hasSuffix ".sh") (builtins.attrNames (builtins.getContext text)) else [ ];
       image = if failed == [ ] then { inherit (config.system.build.nixmetalImage) kernelParams initrds segments; } else null;
     };
 

@@ -35,7 +35,13 @@ let
     "squashfsTools"
     "util-linux"
   ] package;
-  hashed = name: text: package "${builtins.substring 0 8 (builtins.hashString "sha256" text)}-${name}";
+  # It says what it is made of, as a real one would: strings that name it refer to the files that the text names.
+  hashed =
+    name: text:
+    let
+      made = package "${builtins.substring 0 8 (builtins.hashString "sha256" text)}-${name}";
+    in
+    made // { outPath = builtins.appendContext made.outPath (builtins.getContext text); };
   pkgs = packages // {
     stdenv.hostPlatform = {
       inherit system;

@@ -49,9 +49,9 @@ def library() -> Path:
     return found
 
 
-def instantiate(real_nix: RealNix, expression: str) -> subprocess.CompletedProcess[str]:
+def instantiate(real_nix: RealNix, expression: str, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["nix-instantiate", "--eval", "--strict", "--json", "--expr", expression],
+        ["nix-instantiate", "--eval", *options, "--strict", "--json", "--expr", expression],
         env=real_nix.environment,
         capture_output=True,
         text=True,
@@ -66,18 +66,19 @@ def evaluate_text(real_nix: RealNix, expression: str) -> Any:
     return json.loads(done.stdout)
 
 
-def run(real_nix: RealNix, directory: Path, cases: list[Case]) -> subprocess.CompletedProcess[str]:
+def run(real_nix: RealNix, directory: Path, cases: list[Case], *options: str) -> subprocess.CompletedProcess[str]:
     lib = library()
     (directory / "cases.json").write_text(json.dumps([case._asdict() for case in cases]))
     return instantiate(
         real_nix,
         f"import {CHECKOUT}/nix/tests/evaluate.nix "
         f'{{ lib = "{lib}"; cases = builtins.fromJSON (builtins.readFile {directory}/cases.json); }}',
+        *options,
     )
 
 
-def evaluate(real_nix: RealNix, directory: Path, cases: list[Case]) -> dict[str, Any]:
-    done = run(real_nix, directory, cases)
+def evaluate(real_nix: RealNix, directory: Path, cases: list[Case], *options: str) -> dict[str, Any]:
+    done = run(real_nix, directory, cases, *options)
     assert done.returncode == 0, done.stderr[-3000:]
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
