@@ -27,6 +27,13 @@ options:
       - If not set, the environment variables E(METAL_AUTH_TOKEN), E(PACKET_AUTH_TOKEN) and E(PACKET_API_TOKEN) are tried.
     type: str
     aliases: [api_token]
+  metal_auth_token_file:
+    description:
+      - The path of a file that holds the API token and nothing else. It is read when no token is set.
+      - With E(ANSIBLE_DEBUG) set, Ansible prints the options of each task, O(metal_auth_token) too. A token from a file or from the
+        environment is none of them.
+      - If not set, the environment variable E(METAL_AUTH_TOKEN_FILE) is used.
+    type: path
   project_id:
     description:
       - The id (UUID) of the project.
@@ -75,6 +82,12 @@ options:
       - name: METAL_AUTH_TOKEN
       - name: PACKET_AUTH_TOKEN
       - name: PACKET_API_TOKEN
+  metal_auth_token_file:
+    description:
+      - The path of a file that holds the API token and nothing else. It is read when no token is set.
+    type: path
+    env:
+      - name: METAL_AUTH_TOKEN_FILE
   project_id:
     description:
       - The id (UUID) of the project.

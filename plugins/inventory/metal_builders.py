@@ -176,7 +176,7 @@ EXAMPLES = r"""
 # metal_builders.yml: the machines of one fleet, grouped by plan and metro
 plugin: nixmetal.builders.metal_builders
 metal_api_url: https://metal.example.org/metal/v1
-metal_auth_token: "{{ lookup('ansible.builtin.env', 'METAL_AUTH_TOKEN') }}"
+metal_auth_token_file: ~/.config/nixmetal/token
 project_id: 7d1b3f0e-52c4-4c8e-9a5e-0c1d2e3f4a5b
 fleet: hydra
 plans:
@@ -226,6 +226,7 @@ CONSTRUCTED = ("compose", "groups", "keyed_groups")
 CONNECTION_OPTIONS = (
     "metal_api_url",
     "metal_auth_token",
+    "metal_auth_token_file",
     "project_id",
     "metal_api_timeout",
     "metal_api_tries",

@@ -23,6 +23,11 @@ def connection_spec(fallback: Any) -> Spec:
             "aliases": ["api_token"],
             "fallback": (fallback, list(settings.TOKEN_NAMES)),
         },
+        "metal_auth_token_file": {
+            "type": "path",
+            "no_log": False,
+            "fallback": (fallback, list(settings.TOKEN_FILE_NAMES)),
+        },
         "project_id": {"type": "str", "fallback": (fallback, list(settings.PROJECT_NAMES))},
         "metal_api_timeout": {"type": "float", "default": 30},
         "metal_api_tries": {"type": "int", "default": 5},

@@ -17,8 +17,12 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.er
 
 URL_NAMES = ("METAL_API_URL",)
 TOKEN_NAMES = ("METAL_AUTH_TOKEN", "PACKET_AUTH_TOKEN", "PACKET_API_TOKEN")
+TOKEN_FILE_NAMES = ("METAL_AUTH_TOKEN_FILE",)
 PROJECT_NAMES = ("METAL_PROJECT_ID", "PACKET_PROJECT_ID")
 CA_FILE_NAMES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
+
+# Far more than any token; whoever names another file by mistake shall not find it in a header.
+LONGEST_TOKEN = 4096
 
 _PROJECT = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]*")
 
@@ -39,7 +43,7 @@ def from_options(options: Mapping[str, Any], environment: Mapping[str, str]) -> 
     """Settings from the options of a module or plugin, which have looked into the environment already."""
     return Settings(
         url=_url(_text(options, "metal_api_url")),
-        token=_token(_text(options, "metal_auth_token")),
+        token=_token(_text(options, "metal_auth_token") or _in_file(_text(options, "metal_auth_token_file"))),
         project_id=_project(_text(options, "project_id")),
         timeout=_positive(options, "metal_api_timeout", 30.0),
         tries=max(1, int(options.get("metal_api_tries") or 5)),
@@ -86,6 +90,21 @@ def _token(value: str) -> str:
     if not value.isascii() or not value.isprintable() or " " in value:
         raise SettingError("metal_auth_token holds characters that no token has, such as spaces or line breaks.")
     return value
+
+
+def _in_file(path: str) -> str:
+    """What a file holds that holds a token; nothing when none is named."""
+    if not path:
+        return ""
+    try:
+        with open(path, encoding="utf-8") as file:
+            token = file.read(LONGEST_TOKEN + 1).strip()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise SettingError(f"metal_auth_token_file cannot be read: {path}: {reason}") from None
+    if not token or len(token) > LONGEST_TOKEN:
+        raise SettingError(f"metal_auth_token_file must hold the API token and nothing else: {path}")
+    return token
 
 
 def _project(value: str) -> str:

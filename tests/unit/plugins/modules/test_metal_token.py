@@ -89,7 +89,8 @@ class Bench:
         self.machine = made["id"]
         (root / "settings.yml").write_text(yaml.safe_dump({"secret": TOKEN, "machine": self.machine}), encoding="utf-8")
 
-    def playbook(self, faulty: bool) -> Path:
+    def playbook(self, faulty: bool, given: bool = True) -> Path:
+        """Whether the token is given as an option, or has to be found elsewhere."""
         tasks = []
         for name, options in MODULES.items():
             task = {f"nixmetal.builders.{name}": options, "register": "told", "ignore_errors": True}
@@ -97,25 +98,31 @@ class Bench:
         play = {
             "hosts": "localhost",
             "gather_facts": False,
-            "module_defaults": {"group/nixmetal.builders.metal": self.connection("{{ secret }}", faulty)},
+            "module_defaults": {
+                "group/nixmetal.builders.metal": self.connection("{{ secret }}" if given else None, faulty)
+            },
             "tasks": tasks,
         }
         path = self.root / "play.yml"
         path.write_text(yaml.safe_dump([play]), encoding="utf-8")
         return path
 
-    def connection(self, token: str, faulty: bool) -> dict[str, Any]:
-        options = {"metal_api_url": f"{self.url}/metal/v1", "metal_auth_token": token, "project_id": PROJECT}
-        return {**options, "metal_api_tries": 1 if faulty else 5}
+    def connection(self, token: str | None, faulty: bool) -> dict[str, Any]:
+        options = {"metal_api_url": f"{self.url}/metal/v1", "project_id": PROJECT}
+        return {**options, "metal_api_tries": 1 if faulty else 5, **({"metal_auth_token": token} if token else {})}
 
-    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run something as loudly as it can, and search all that it says, writes and starts."""
-        env = os.environ | {
-            "ANSIBLE_COLLECTIONS_PATH": str(CHECKOUT / ".collections"),
-            "ANSIBLE_LOG_PATH": str(self.root / "log" / "ansible.log"),
-            "ANSIBLE_LOCAL_TEMP": str(self.root / "local"),
-            "ANSIBLE_REMOTE_TEMP": str(self.root / "remote"),
-        }
+        env = (
+            os.environ
+            | variables
+            | {
+                "ANSIBLE_COLLECTIONS_PATH": str(CHECKOUT / ".collections"),
+                "ANSIBLE_LOG_PATH": str(self.root / "log" / "ansible.log"),
+                "ANSIBLE_LOCAL_TEMP": str(self.root / "local"),
+                "ANSIBLE_REMOTE_TEMP": str(self.root / "remote"),
+            }
+        )
         (self.root / "log").mkdir(exist_ok=True)
         watch = Watch(TOKEN)
         watch.start()
@@ -127,13 +134,14 @@ class Bench:
         assert watch.seen == set()
         told = [line for line in (done.stdout + done.stderr).splitlines() if TOKEN in line]
         assert told == []
-        assert "hush-userdata" not in done.stdout + done.stderr
+        if "ANSIBLE_DEBUG" not in variables:
+            assert "hush-userdata" not in done.stdout + done.stderr
         self.search_files()
         return done
 
     def search_files(self) -> None:
         """The log, the cache, and what temporary files were left; the operator's own files hold it."""
-        own = {"settings.yml", "metal_builders.yml", "config.json"}
+        own = {"settings.yml", "metal_builders.yml", "config.json", "token"}
         for path in self.root.rglob("*"):
             if path.is_file() and path.name not in own:
                 assert TOKEN.encode() not in path.read_bytes(), path
@@ -203,3 +211,21 @@ def test_the_inventory_tells_no_token(bench: Bench, fault: dict[str, Any] | None
         assert (bench.root / "stale.json").exists()
     else:
         assert "builders_reading is not set" in listing.stderr or "metal_builders" in listing.stderr
+
+
+@pytest.mark.parametrize(
+    "variable", ["METAL_AUTH_TOKEN_FILE", pytest.param("METAL_AUTH_TOKEN", marks=pytest.mark.long)]
+)
+def test_debugging_tells_no_token_that_is_no_option(bench: Bench, variable: str) -> None:
+    """ANSIBLE_DEBUG prints the options of each task; so the token comes to the modules and the inventory another way."""
+    file, source = bench.root / "token", bench.root / "metal_builders.yml"
+    file.write_text(f"{TOKEN}\n", encoding="utf-8")
+    options = {"plugin": "nixmetal.builders.metal_builders", **bench.connection(None, faulty=False)}
+    source.write_text(yaml.safe_dump(options), encoding="utf-8")
+    words = ("-i", str(source), "-e", f"ansible_python_interpreter={sys.executable}", "-e", f"machine={bench.machine}")
+    variables = {"ANSIBLE_DEBUG": "1", variable: str(file) if variable.endswith("FILE") else TOKEN}
+    done = bench.run("ansible-playbook", *words, str(bench.playbook(faulty=False, given=False)), **variables)
+    told = " ".join((done.stdout + done.stderr).split())
+    assert "failed=0" in told, told[-3000:]
+    assert "ignored=0" in told, told[-3000:]
+    assert f"set builder_tags for {bench.machine}" in told

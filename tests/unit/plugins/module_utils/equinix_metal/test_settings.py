@@ -58,3 +58,31 @@ def test_the_certificates_come_from_the_environment(tmp_path) -> None:
     assert from_options(GOOD, {"REQUESTS_CA_BUNDLE": str(file)}).ca_file == str(file)
     with pytest.raises(SettingError, match="SSL_CERT_FILE"):
         from_options(GOOD, {"SSL_CERT_FILE": "/nowhere", "REQUESTS_CA_BUNDLE": str(file)})
+
+
+def test_the_token_may_stand_in_a_file(tmp_path) -> None:
+    file = tmp_path / "token"
+    file.write_text("of-the-file\n")
+    named = {**GOOD, "metal_auth_token_file": str(file)}
+    assert from_options({**named, "metal_auth_token": None}, {}).token == "of-the-file"
+    assert from_options(named, {}).token == "secret"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "cannot be read: .*No such file"),
+        (b"\xff\xfe", "cannot be read: .*not text"),
+        (b" \n", "must hold the API token and nothing else"),
+        (b"x" * 5000, "must hold the API token and nothing else"),
+        (b"one hush\ntwo hush\n", "characters that no token has"),
+    ],
+)
+def test_a_file_without_a_token_is_refused(tmp_path, content: bytes | None, words: str) -> None:
+    file = tmp_path / "token"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(SettingError, match=words) as caught:
+        from_options({**GOOD, "metal_auth_token": None, "metal_auth_token_file": str(file)}, {})
+    assert "hush" not in str(caught.value)
+    assert caught.value.__cause__ is None
