@@ -21,6 +21,7 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.machines_f
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.machines_hydra import parse_hydra_machines
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.machines_nix import parse_nix_machines
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.selection import Excluded, select
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.ssh_config import keepalive_config
 
 SCHEMES = ("", "ssh", "ssh-ng")
 DEFAULT_PORT = 22
@@ -34,7 +35,7 @@ def machines_plan(
     leaving: Mapping[str, str] | None = None,
     until: float | None = None,
 ) -> dict[str, Any]:
-    """Rows, the two files, who is left out and why, and whether an empty file would be known to be right.
+    """Rows, the files, who is left out and why, and whether an empty file would be known to be right.
 
     For `leaving` and `until` see `select`.
     """
@@ -52,6 +53,7 @@ def machines_plan(
         "known_hosts": "".join(
             f"{line}\n" for line in known_hosts_lines(facts for facts in by_port if facts["builder_id"] in rows)
         ),
+        "ssh_config": keepalive_config(row.address for row in rows.values()),
         "rows": {name: render_row(row) for name, row in sorted(rows.items())},
         "names": {name: row.name for name, row in sorted(rows.items())},
         "included": sorted(rows),
