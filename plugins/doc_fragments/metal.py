@@ -30,7 +30,7 @@ options:
   metal_auth_token_file:
     description:
       - The path of a file that holds the API token and nothing else. It is read when no token is set.
-      - With E(ANSIBLE_DEBUG) set, Ansible prints the options of each task, O(metal_auth_token) too. A token from a file or from the
+      - With C(ANSIBLE_DEBUG) set, Ansible prints the options of each task, O(metal_auth_token) too. A token from a file or from the
         environment is none of them.
       - If not set, the environment variable E(METAL_AUTH_TOKEN_FILE) is used.
     type: path
