@@ -13,7 +13,7 @@ export SCENARIO
 STAGES := lint sanity units integration molecule loop
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-runtime test check-all $(STAGES) demo lab-up lab-down bench docs build clean
+.PHONY: help setup setup-runtime test check-all coverage $(STAGES) demo lab-up lab-down bench docs build clean
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name what; do printf '  %-14s %s\n' "$$name" "$$what"; done
@@ -42,6 +42,9 @@ check-all: setup  ## make test with the tests marked long, at most 80 minutes
 
 $(STAGES): setup
 	@.venv/bin/python tests/stages $@
+
+coverage: setup  ## what of plugins/ the unit tests and the integration targets run together, in .cache/coverage: half an hour
+	@.venv/bin/python tests/stages coverage
 
 bench: setup  ## measure publishing, a rollout's CPU, the stream beside rsync, scp and others, and the inventory: an hour and a half, needs root and 12 GB of memory
 	@.venv/bin/python tests/benchmarks/publish.py

@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 import ansible_tests
 import pytests
+from coverage_report import coverage
 from lint import lint
 from outcome import Outcome, table
 from scenarios import molecule
@@ -28,10 +29,11 @@ def main() -> int:
     arguments = _parser().parse_args()
     stages: dict[str, Callable[[], Outcome]] = {
         "lint": lint,
-        "sanity": ansible_tests.sanity,
+        "sanity": lambda: ansible_tests.sanity(arguments.long),
         "units": lambda: pytests.units(arguments.long),
         "integration": lambda: ansible_tests.integration(arguments.long),
         "molecule": molecule,
+        "coverage": lambda: coverage(arguments.long),
         "loop": lambda: pytests.loop(arguments.long),
     }
     unknown = [name for name in arguments.stages if name not in stages]

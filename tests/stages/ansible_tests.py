@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
+import ansible_versions
 import nix_root
 import tree
 from commands import CACHE, TOOLS, environment
@@ -32,11 +34,22 @@ sys.exit(subprocess.call([sys.executable, "-I", "-m", "ensurepip", "--default-pi
 '''
 
 
-def sanity() -> Outcome:
-    """Every sanity test on the Python of the virtual environment; no ignore file."""
+def sanity(long: bool) -> Outcome:
+    """Every sanity test, with no ignore file; with long, by the oldest and the newest ansible-core and Python that can be had too."""
+    outcome = _sanity(TOOLS)
+    for name, tools in ansible_versions.environments() if long else ():
+        if tools is None:
+            print(f"*** sanity is NOT checked by the {name} ansible-core: its Python is not here ***", file=sys.stderr)
+            outcome.skipped += 1
+        else:
+            add(outcome, f"{name} ansible-core", _sanity(tools))
+    return outcome
+
+
+def _sanity(tools: Path) -> Outcome:
     # Other Pythons are counted as skipped, one line each: managed hosts' oldest is the linters' target version.
     outcome = Outcome("sanity")
-    code, output = _ansible_test("sanity", "--venv")
+    code, output = _ansible_test("sanity", "--venv", tools=tools)
     outcome.skipped = len(set(re.findall(r"^WARNING: Skipping sanity test .*$", output, re.MULTILINE)))
     return count(outcome, code, output, SANITY_STARTED)
 
@@ -49,15 +62,20 @@ def integration(long: bool) -> Outcome:
         if root is None:
             outcome.add_failure(f"there is no Nix of {suite} to run the targets of Nix with")
         else:
-            add(outcome, suite, _integration(str(nix_root.on_path(root)), *NIX_TARGETS))
+            add(outcome, f"Nix of {suite}", _integration(str(nix_root.on_path(root)), *NIX_TARGETS))
     return outcome
 
 
-def add(outcome: Outcome, suite: str, other: Outcome) -> None:
-    """What a second run with the Nix of another release came to."""
+def measured_integration(*targets: str) -> Outcome:
+    """The targets once more, with a file of coverage for each process below the copy's tests/output."""
+    return _integration(_nix(), *targets, "--coverage")
+
+
+def add(outcome: Outcome, program: str, other: Outcome) -> None:
+    """What a second run with another version of a program came to."""
     outcome.passed += other.passed
     for name in other.failures or ([] if other.good else ["nothing ran"]):
-        outcome.add_failure(f"{name} (Nix of {suite})")
+        outcome.add_failure(f"{name} ({program})")
 
 
 def _integration(before: str, *targets: str) -> Outcome:
@@ -82,30 +100,29 @@ def _nix() -> str:
     return str(nix_root.on_path(root)) if root else ""
 
 
-def _ansible_test(command: str, *options: str, before: str = "") -> tuple[int, str]:
-    _provide_get_pip()
+def _ansible_test(command: str, *options: str, before: str = "", tools: Path = TOOLS) -> tuple[int, str]:
+    _provide_get_pip(tools)
     copy = tree.refresh()
     with tempfile.TemporaryDirectory(prefix="nixmetal-tools-") as folder:
         # ansible-test cannot start its own helpers by a path with spaces. This one has none, wherever the checkout is.
-        tools = Path(folder) / "venv"
-        tools.symlink_to(TOOLS.parent)
-        program = [str(tools / "bin" / "python"), str(tools / "bin" / "ansible-test")]
+        link = Path(folder) / "venv"
+        link.symlink_to(tools.parent)
+        program = [str(link / "bin" / "python"), str(link / "bin" / "ansible-test")]
         arguments = [*program, command, "--python", "default", "--color", "no", *options]
         env = environment(home=HOME)
-        path = os.pathsep.join(filter(None, [f"{tools}/bin", before, env["PATH"]]))
+        path = os.pathsep.join(filter(None, [f"{link}/bin", before, env["PATH"]]))
         return follow(arguments, env | {"PATH": path}, copy)
 
 
-def _provide_get_pip() -> None:
+def _provide_get_pip(tools: Path) -> None:
     """Puts the stub where ansible-test looks for a get-pip of the version that it wants."""
     cache = HOME / ".ansible" / "test" / "cache"
     cache.mkdir(parents=True, exist_ok=True)
-    for version in _pip_versions():
+    for version in _pip_versions(tools):
         (cache / f"get_pip_{version.replace('.', '_')}.py").write_text(GET_PIP, encoding="utf-8")
 
 
-def _pip_versions() -> set[str]:
-    import ansible_test
-
-    source = Path(next(iter(ansible_test.__path__))) / "_internal" / "python_requirements.py"
+def _pip_versions(tools: Path) -> set[str]:
+    """Those that the ansible-test beside these tools names in its source."""
+    (source,) = tools.parent.glob("lib/python*/site-packages/ansible_test/_internal/python_requirements.py")
     return set(re.findall(r"\bpip='([\d.]+)'", source.read_text(encoding="utf-8")))

@@ -15,9 +15,9 @@ from commands import CACHE, CHECKOUT, TOOLS, environment, run
 from outcome import Outcome
 
 
-def units(long: bool) -> Outcome:
+def units(long: bool, folder: str = "tests/unit", more: dict[str, str] | None = None) -> Outcome:
     """The unit tests, one worker for each core; those of a file stay together, as some are told in order."""
-    return _pytest("units", "tests/unit", long, [*_workers(), "--dist", "loadfile"], _real_programs(long))
+    return _pytest("units", folder, long, [*_workers(), "--dist", "loadfile"], _real_programs(long) | (more or {}))
 
 
 def loop(long: bool) -> Outcome:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import ansible_tests
+import ansible_versions
 import nix_root
 import pytest
 import pytests
@@ -68,3 +69,27 @@ def test_a_newer_nix_that_cannot_be_had_is_a_failure(
 def test_make_test_runs_every_target_once(runs: list[tuple[str, ...]]) -> None:
     assert ansible_tests.integration(long=False).passed == 3
     assert len(runs) == 1
+
+
+def test_check_all_asks_other_versions_of_ansible(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[Path] = []
+
+    def answer(*_words: str, tools: Path) -> tuple[int, str]:
+        asked.append(tools)
+        failed = "The 1 sanity test(s) listed below (out of 1) failed. See above.\npep8\n"
+        started = "Running sanity test pep8\n"
+        return (1, started + failed) if tools.parent.name == "newest" else (0, started)
+
+    made = [("oldest", None), ("newest", tmp_path / "newest" / "bin")]
+    monkeypatch.setattr(ansible_tests, "_ansible_test", answer)
+    monkeypatch.setattr(ansible_versions, "environments", lambda: made)
+    outcome = ansible_tests.sanity(long=True)
+    assert (outcome.passed, outcome.skipped, outcome.failures) == (1, 1, ["pep8 (newest ansible-core)"])
+    assert len(asked) == 2
+    asked.clear()
+    assert ansible_tests.sanity(long=False).good
+    assert len(asked) == 1
+
+
+def test_the_oldest_ansible_is_what_the_collection_allows() -> None:
+    assert ansible_versions.least() == "2.19.0"
