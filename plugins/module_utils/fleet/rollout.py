@@ -38,7 +38,8 @@ def next_step(
     for name in ids:
         _judge(step, name, known.get(name), settings, proofs, now)
     begin(step, known, settings, now)
-    step.ask = [name for name in ids if name in known and _could_tell(known[name])]
+    published = {facts["builder_id"]: facts for facts in builders}
+    step.ask = [name for name in ids if name in published and _could_tell(published[name]) and not _settled(step, name)]
     step.leaving = {name: _said_boot(name, proofs) or known[name]["builder_boot_id"] for name in step.reboot}
     return step
 
@@ -51,7 +52,13 @@ def _with_boot(facts: Facts, proofs: Proofs) -> Facts:
     return {**facts, "builder_boot_id": told["boot_id"], "builder_image_id": told.get("image_id")}
 
 
+def _settled(step: Step, name: str) -> bool:
+    kept = step.memory[name]
+    return bool(kept.get("done") or "failed" in kept)
+
+
 def _could_tell(facts: Facts) -> bool:
+    """Whoever publishes nothing is asked at each look: what it told before may be past."""
     return bool(not facts["builder_boot_id"] and facts["builder_host_key"] and facts["builder_state"] == "active")
 
 

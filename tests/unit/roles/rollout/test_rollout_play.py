@@ -131,6 +131,36 @@ def test_a_rollout_whose_lock_was_broken_ends_at_once(fleet: Any) -> None:
     assert fleet.reboots() == reboots
 
 
+@pytest.mark.long
+def test_a_machine_that_is_reclaimed_in_the_middle_does_not_end_the_rollout(fleet: Any) -> None:
+    """The play runs on behalf of the machines, and the first of them is the one that goes."""
+    image = OLD.replace("a", "f")
+    fleet.publish(image)
+    settings = {**FAST, "builder_rollout_images": {"stable": image}, "builder_rollout_canaries": 0}
+    victim, *others = fleet.ids()
+    fleet.world.jobs[fleet.address(victim)] = 1
+    with subprocess.Popen(
+        fleet.command("rollout", **settings),
+        env=fleet.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as running:
+        try:
+            until(lambda: "drained-by=rollout@ci" in fleet.tags(victim), 120)
+            fleet.world.delete(f"/metal/v1/devices/{victim}")
+            told, _nothing = running.communicate(timeout=600)
+        finally:
+            running.kill()
+    fleet.world.jobs.clear()
+    assert running.returncode != 0
+    assert f"{victim}: it is gone, reclaimed or terminated by somebody else" in " ".join(told.split())
+    assert {fleet.said(name)["image_id"] for name in others} == {image}
+    assert not [name for name in others if "skip-hydra" in fleet.tags(name)]
+    assert not list((fleet.root / "locks").glob("*.lock")), "the lock was given back"
+
+
 def until(condition: Any, seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while not condition():

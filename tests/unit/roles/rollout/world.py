@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A fleet on the emulated cloud whose builders run jobs: what Prometheus and SSH say of them is decided by the test."""
+"""A fleet on the emulated cloud whose builders run jobs: what Prometheus, Hydra and SSH say of them is decided by the test."""
 
 from __future__ import annotations
 
@@ -34,12 +34,13 @@ exec @curl@ --noproxy '*' -sS -f --max-time 10 -G --data-urlencode "known=$(cat 
 
 @dataclass
 class World:
-    """The builders' jobs by address. `broken` names what fails: down, empty, renamed, null."""
+    """The builders' jobs by address, and what waits in Hydra's queue. `broken` names what fails: down, empty, renamed, null."""
 
     api: str
     token: str = "lab-token"
     project: str = "7d1b3f0e-52c4-4c8e-9a5e-0c1d2e3f4a5b"
     jobs: dict[str, int] = field(default_factory=dict)
+    runnable: int = 0
     broken: str = ""
     unreachable: set[str] = field(default_factory=set)
     asked: list[str] = field(default_factory=list)
@@ -70,12 +71,18 @@ class World:
     def put(self, path: str, body: dict[str, Any]) -> Any:
         return self._call("PUT", path, json.dumps(body).encode())
 
+    def post(self, path: str, body: dict[str, Any]) -> Any:
+        return self._call("POST", path, json.dumps(body).encode())
+
+    def delete(self, path: str) -> None:
+        self._call("DELETE", path, None)
+
     def _call(self, method: str, path: str, data: bytes | None) -> Any:
         headers = {"X-Auth-Token": self.token, "Content-Type": "application/json"}
         request = urllib.request.Request(f"{self.api}{path}", method=method, data=data, headers=headers)
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(request, timeout=30) as answer:
-            return json.loads(answer.read())
+            return json.loads(answer.read() or b"null")
 
     def devices(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
@@ -126,6 +133,10 @@ class World:
         result = None if self.broken == "null" else series
         return 200, json.dumps({"status": "success", "data": {"resultType": "vector", "result": result}})
 
+    def queue(self) -> tuple[int, str]:
+        types = {"x86_64-linux": {"runnable": self.runnable, "running": sum(self.jobs.values())}}
+        return 200, json.dumps({"status": "up", "time": int(time.time()), "machines": {}, "machineTypes": types})
+
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         world = self
 
@@ -136,6 +147,8 @@ class World:
                 world.asked.append(parts.path)
                 if parts.path.startswith("/ssh/"):
                     status, text = world.ssh(parts.path.rpartition("/")[2], given["known"][0])
+                elif parts.path == "/queue-runner-status":
+                    status, text = world.queue()
                 else:
                     status, text = world.prometheus(given["query"][0])
                 self.send_response(status)

@@ -592,6 +592,17 @@ def test_a_machine_that_publishes_nothing_is_asked_over_ssh(machine: Any) -> Non
     assert step_of(states(machine, 1, builder_boot_id=None, builder_host_key=None)).ask == []
 
 
+def test_machines_that_publish_nothing_are_asked_at_each_look_while_they_wait(machine: Any) -> None:
+    """Else those that wait would be taken for machines of which nothing is known as soon as the first wave is looked at."""
+    builders = states(machine, 3, builder_boot_id=None, builder_image_id=None, builder_boot_url=URL.format("x86"))
+    told = Proofs(boots={facts["builder_id"]: {"boot_id": boot_id(7), "image_id": OLD} for facts in builders})
+    step = step_of(builders, proofs=told)
+    assert (step.drain, step.waiting) == (["m000"], ["m001", "m002"])
+    assert step.ask == ["m000", "m001", "m002"]
+    memory = {**step.memory, "m000": {"done": True}}
+    assert step_of(builders, memory, told).ask == ["m001", "m002"]
+
+
 def test_a_restore_that_failed_is_done_again(machine: Any) -> None:
     builders = [drained(states(machine, 1)[0], LEFT)]
     assert step_of(builders, {"m000": {"done": True}}).restore == ["m000"]

@@ -1,0 +1,111 @@
+# Copyright (c) 2026, nixmetal.builders contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Machines of one's own: nobody tells of them but they themselves, over SSH, and they are rebooted over SSH."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+import time
+import urllib.parse
+import uuid
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from world import SSH
+
+DOWN_SECONDS = 2.0
+
+
+@dataclass
+class Machine:
+    """One that boots whatever the channel has. A dead one does not come back."""
+
+    address: str
+    host_key: str
+    image: str
+    boot_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    jobs: int = 0
+    reboots: int = 0
+    up_at: float = 0.0
+    dead: bool = False
+
+    def reboot(self, image: str) -> None:
+        self.reboots += 1
+        self.up_at = time.monotonic() + DOWN_SECONDS
+        self.boot_id, self.image = str(uuid.uuid4()), image
+
+    @property
+    def is_up(self) -> bool:
+        return not self.dead and time.monotonic() >= self.up_at
+
+
+class Rack:
+    """The machines by name, the image that they boot next, and what they answer."""
+
+    def __init__(self, machines: dict[str, Machine], image: str) -> None:
+        self.machines = machines
+        self.image = image
+        self.dying: set[str] = set()
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        self.thread = threading.Thread(target=self.server.serve_forever)
+        self.thread.start()
+
+    def stop(self) -> None:
+        self.server.shutdown()
+        self.thread.join()
+        self.server.server_close()
+
+    def ssh_client(self, path: Path) -> Path:
+        """What stands in for ssh where machines are asked what they run."""
+        path.write_text(SSH.replace("@curl@", self._curl()).replace("@url@", self.url), encoding="utf-8")
+        path.chmod(0o755)
+        return path
+
+    def reboot_command(self) -> str:
+        return f"{self._curl()} --noproxy '*' -sS -f {self.url}/reboot/{{{{ provider_request.device_id }}}}"
+
+    @staticmethod
+    def _curl() -> str:
+        curl = shutil.which("curl")
+        assert curl, "the tests of rollouts want curl"
+        return curl
+
+    def ssh(self, address: str, known: str) -> tuple[int, str]:
+        machine = next(one for one in self.machines.values() if one.address == address)
+        if not machine.is_up:
+            return 503, "no route"
+        if known.strip() != f"{address} {machine.host_key}":
+            return 403, "Host key verification failed."
+        facts = {"boot_id": machine.boot_id, "image_id": machine.image}
+        return 200, json.dumps({**facts, "jobs": machine.jobs, "sessions": machine.jobs})
+
+    def reboot(self, name: str) -> tuple[int, str]:
+        if not self.machines[name].is_up:
+            return 503, "no route"
+        self.machines[name].reboot(self.image)
+        self.machines[name].dead = name in self.dying
+        return 200, ""
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        rack = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                parts = urllib.parse.urlsplit(self.path)
+                what, name = parts.path.strip("/").split("/")
+                known = urllib.parse.parse_qs(parts.query).get("known", [""])[0]
+                status, text = rack.ssh(name, known) if what == "ssh" else rack.reboot(name)
+                self.send_response(status)
+                self.end_headers()
+                self.wfile.write(text.encode())
+
+            def log_message(self, *_arguments: object) -> None:
+                pass
+
+        return Handler
