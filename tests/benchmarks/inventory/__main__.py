@@ -4,7 +4,8 @@
 
 """Measures the inventory beside the equinix.cloud collection's, on an emulated cloud with thousands of machines.
 
-python tests/benchmarks/inventory [--runs N] [--sizes N,N] [--output FILE]
+python tests/benchmarks/inventory [--runs N] [--sizes N,N] [--lists same|events] [--output FILE]
+python tests/benchmarks/inventory --page
 
 NIXMETAL_EQUINIX_CLOUD names a virtual environment that has ansible-core and equinix 0.5.0, and the collection equinix.cloud 0.12.0
 below its directory collections. Without it, ours is measured alone.
@@ -17,7 +18,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -26,12 +26,17 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import page
 import yaml
 
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parents[2]
-sys.path.insert(0, str(CHECKOUT / "tests" / "unit" / "lab"))
+sys.path[:0] = [str(CHECKOUT / "tests" / name) for name in ("unit/lab", "benchmarks/stream")]
+from account import machine, machine_seconds  # noqa: E402
 from servers import Emulator, running  # noqa: E402
+
+RESULTS = CHECKOUT / "docs" / "benchmarks" / "inventory.jsonl"
+PAGE = CHECKOUT / "docs" / "inventory-speed.md"
 
 PROJECT = "7d1b3f0e-52c4-4c8e-9a5e-0c1d2e3f4a5b"
 TOKEN = "lab-token"
@@ -44,7 +49,7 @@ class Field:
     """A cloud of one size, and the two plugins' sources for it."""
 
     def __init__(self, root: Path, emulator: Emulator, size: int, *, queued: bool) -> None:
-        self.root, self.api = root, f"{emulator.url}/metal/v1"
+        self.root, self.api, self.service = root, f"{emulator.url}/metal/v1", emulator.process.pid
         self.lab = httpx.Client(base_url=f"{emulator.url}/lab", timeout=300)
         self.http = httpx.Client(base_url=self.api, headers={"X-Auth-Token": TOKEN}, timeout=300)
         self._fill(size, "queued" if queued else "active")
@@ -85,6 +90,7 @@ class Field:
             python, source = f"{PEER}/bin/python", self.root / "peer" / "peer.equinix.yml"
             env |= {"ANSIBLE_COLLECTIONS_PATH": f"{PEER}/collections", "NIXMETAL_PEER_API": self.api}
             env |= {"PYTHONPATH": str(CHECKOUT / "tests" / "unit" / "lab" / "peers")}
+        begun, served, worked = time.monotonic(), seconds_of(self.service), machine_seconds()
         done = subprocess.run(
             [python, str(HERE / "load.py"), str(source)],
             capture_output=True,
@@ -94,10 +100,19 @@ class Field:
             timeout=3600,
         )
         told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-        return told | {"requests": self.lab.get("/calls").json()["counted"]}
+        wall, served = time.monotonic() - begun, seconds_of(self.service) - served
+        others = (machine_seconds() - worked - served - told.pop("whole_cpu_s")) / wall
+        calls = self.lab.get("/calls").json()["counted"]
+        return told | {"requests": calls, "service_cpu_s": round(served, 2), "others": round(max(0.0, others), 2)}
 
 
-def measure(size: int, runs: int, *, queued: bool) -> dict[str, list[dict[str, Any]]]:
+def seconds_of(process: int) -> float:
+    """The CPU seconds of a process."""
+    fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def measure(size: int, runs: int, *, queued: bool) -> dict[str, Any]:
     """The contenders take turns, so that what disturbs one disturbs all."""
     contenders = ["ours", "ours, cached", *(["equinix.cloud"] if PEER else [])]
     pool = {"first": "10.0.0.10", "last": "10.0.255.254", "prefix_length": 16, "gateway": "10.0.0.1"}
@@ -111,29 +126,8 @@ def measure(size: int, runs: int, *, queued: bool) -> dict[str, list[dict[str, A
             for contender in contenders:
                 found[contender].append(field.load(contender))
                 print(size, queued, contender, json.dumps(found[contender][-1]), file=sys.stderr, flush=True)
-    return found
-
-
-def table(size: int, found: dict[str, list[dict[str, Any]]], *, queued: bool) -> list[str]:
-    """Rows in Markdown: medians, and how many times the CPU and wall time of ours the peer takes."""
-    middle = {
-        name: {key: statistics.median(run[key] for run in runs) for key in runs[0]} for name, runs in found.items()
-    }
     lists = "the same lists" if queued else "with the events"
-    rows = []
-    for name, numbers in middle.items():
-        times = " | ".join(f"{numbers[key] / middle['ours'][key]:.1f} x" for key in ("cpu_s", "wall_s"))
-        rows.append(
-            f"| {size:,} | {lists} | {name} | {numbers['hosts']:,} | {numbers['cpu_s']:.2f} | {numbers['wall_s']:.2f} | "
-            f"{numbers['requests']:,} | {numbers['memory_mb']:.0f} | {times} |"
-        )
-    return rows
-
-
-HEAD = [
-    "| machines | | plugin | hosts | CPU s | wall s | requests | memory MB | CPU | wall |",
-    "|---|---|---|---|---|---|---|---|---|---|",
-]
+    return {"size": size, "lists": lists, "machine": machine(), "at": time.strftime("%F %T"), "runs": found}
 
 
 def main() -> None:
@@ -141,18 +135,23 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--sizes", default="2000,10000")
     parser.add_argument("--lists", choices=["same", "events", "both"], default="both")
-    parser.add_argument("--output", type=Path)
+    parser.add_argument(
+        "--output", type=Path, default=RESULTS, help="file to which results are added, a line of JSON each"
+    )
+    parser.add_argument("--page", action="store_true", help="write docs/inventory-speed.md anew from all results")
     options = parser.parse_args()
+    if options.page:
+        PAGE.write_text(page.page(page.read(RESULTS)), encoding="utf-8")
+        return
     if not PEER:
         print("NIXMETAL_EQUINIX_CLOUD is not set: equinix.cloud is not measured.", file=sys.stderr)
-    rows = list(HEAD)
     for size in map(int, options.sizes.split(",")):
         for queued in (True, False):
             if options.lists == "both" or (options.lists == "same") is queued:
-                rows += table(size, measure(size, options.runs, queued=queued), queued=queued)
-    print("\n".join(rows))
-    if options.output:
-        options.output.write_text("\n".join(rows) + "\n", encoding="utf-8")
+                result = measure(size, options.runs, queued=queued)
+                print(page.table([result]), flush=True)
+                with options.output.open("a", encoding="utf-8") as stream:
+                    stream.write(json.dumps(result) + "\n")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,9 @@ import itertools
 import json
 import re
 import subprocess
+import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +94,22 @@ def kept(fleet: Any) -> dict[str, Any]:
     }
 
 
+@pytest.fixture
+def lasting(laden: Any) -> Iterator[Any]:
+    """The same, and the operator allows the last complete reading to be listed when the API fails."""
+    source = laden.inventory / "metal_builders.yml"
+    before = source.read_text(encoding="utf-8")
+    stale = laden.root / "kept" / "stale.json"
+    laden.write("metal_builders.yml", {**yaml.safe_load(before), "stale_cache_file": str(stale)})
+    listing = [sys.executable, "-m", "ansible", "inventory", "-i", str(laden.inventory), "--list"]
+    subprocess.run([*listing, "--flush-cache"], check=True, capture_output=True)
+    assert stale.exists()
+    time.sleep(1.1)
+    yield laden
+    source.write_text(before, encoding="utf-8")
+    stale.unlink()
+
+
 def said(result: subprocess.CompletedProcess[str]) -> str:
     return " ".join((result.stdout + result.stderr).split())
 
@@ -114,6 +132,65 @@ def test_a_failing_api_changes_nothing(laden: Any, playbook: str, failure: str) 
     assert calls, "the API was not asked"
     assert {call["method"] for call in calls} == {"GET"}
     assert kept(laden) == before
+
+
+STALE = [
+    pytest.param(name, marks=pytest.mark.long) if name not in ("machines", "drain") else name for name in PLAYBOOKS
+]
+
+
+@pytest.mark.parametrize("playbook", STALE)
+def test_a_stale_reading_is_listed_and_acted_upon_by_nobody(lasting: Any, playbook: str) -> None:
+    """Machines are listed, and named by their limit; still nothing is done to them that the API would have to confirm."""
+    before = kept(lasting)
+    lasting.lab.delete("/calls").raise_for_status()
+    lasting.lab.post("/faults", json={"kind": "status", "status": 500, "path": "*", "count": None}).raise_for_status()
+    limit = ["--limit", f"{lasting.first},localhost"] if playbook in ("drain", "restore", "terminate") else []
+    try:
+        result = lasting.play(playbook, *limit)
+    finally:
+        lasting.lab.delete("/faults").raise_for_status()
+    assert result.returncode != 0, said(result)
+    assert "so this is the reading of" in said(result), said(result)
+    assert "builders_reading" in said(result), said(result)
+    assert {call["method"] for call in lasting.lab.get("/calls").json()["calls"]} == {"GET"}
+    assert kept(lasting) == before
+
+
+MORE = {"name": "more", "provider": "equinix_metal", "plan": "c3.small.x86", "metros": ["am"], "count": 1}
+# What they need to get as far as their first change.
+WRITERS: dict[str, dict[str, Any]] = {
+    "launch_spot": {"spot_fleet_bids": [{**MORE, "max_bid_usd_per_hour": 0.1, "channel": "stable"}]},
+    "drain": {"builder_drain_tag": "other-tag"},
+    "restore": {"builder_drain_force": True},
+    "terminate": {"builder_drain_force": True},
+}
+
+
+@pytest.mark.parametrize(
+    "playbook", ["drain", *(pytest.param(name, marks=pytest.mark.long) for name in WRITERS if name != "drain")]
+)
+def test_what_cannot_be_written_is_told_and_nothing_goes_on(laden: Any, playbook: str) -> None:
+    """The machines are read well, and every call that would change something fails."""
+    before = kept(laden)
+    for method in ("POST", "PUT", "PATCH", "DELETE"):
+        rule = {"kind": "status", "status": 500, "path": "*", "method": method, "count": None}
+        laden.lab.post("/faults", json=rule).raise_for_status()
+    laden.lab.delete("/calls").raise_for_status()
+    limit = ["--limit", f"{laden.first},localhost,coordinator"] if playbook != "launch_spot" else []
+    try:
+        result = laden.play(playbook, *limit, **WRITERS[playbook])
+    finally:
+        laden.lab.delete("/faults").raise_for_status()
+    assert result.returncode != 0, said(result)
+    assert "answered 500" in said(result), said(result)
+    assert "Traceback" not in said(result)
+    assert {call["method"] for call in laden.lab.get("/calls").json()["calls"]} > {"GET"}
+    after = kept(laden)
+    assert after["files"][str(laden.machines)] == before["files"][str(laden.machines)]
+    assert {name: after[name] for name in ("machines", "requests", "locks")} == {
+        name: before[name] for name in ("machines", "requests", "locks")
+    }
 
 
 def test_every_playbook_that_needs_the_machines_is_tried() -> None:

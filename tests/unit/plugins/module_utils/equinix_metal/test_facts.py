@@ -140,6 +140,17 @@ def test_the_operators_key_and_port_make_an_endpoint() -> None:
     assert known["builder_known_hosts_line"] == f"[203.0.113.7]:2200 {KEY}"
 
 
+def test_the_key_of_another_port_is_not_the_machines() -> None:
+    """A machine may offer builds of another system at a port of its own, with a key of its own."""
+    other = Evidence(endpoints=[{"systems": ["armv7l-linux"], "port": 2222, "host_keys": [KEY]}])
+    known = facts_of({}, other)
+    assert (known["builder_host_key"], known["builder_known_hosts_line"]) == (None, None)
+    assert "no host key for port 22" in known["builder_unavailable_reason"]
+    there = facts_of({}, other, plans={"c3.small.x86": {"port": 2222, "max_jobs": 1}})
+    assert (there["builder_host_key"], there["builder_systems"]) == (KEY, ["armv7l-linux"])
+    assert there["builder_unavailable_reason"] is None
+
+
 @pytest.mark.parametrize("option", ["plans", "hostnames"])
 def test_a_misspelt_word_in_a_table_is_named(option: str) -> None:
     facts.check_table({"c3.small.x86": {"max_jobs": 2, "defaults": {"systems": []}}}, option)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import urllib3
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -57,7 +58,7 @@ class Server:
                 behaviour = outer.behaviours.pop(0) if outer.behaviours else reply(200, b"{}")
                 behaviour(self)
 
-            do_GET = do_POST = handle_any  # noqa: N815 - the names that http.server looks for
+            do_GET = do_POST = do_PUT = do_DELETE = handle_any  # noqa: N815 - the names that http.server looks for
 
             def log_message(self, *_words: Any) -> None:
                 return
@@ -136,6 +137,20 @@ def test_what_is_on_the_wire(server: Server) -> None:
     headers = seen["headers"]
     assert (headers["X-Auth-Token"], headers["Content-Type"]) == (TOKEN, "application/json")
     assert headers["User-Agent"].startswith("nixmetal.builders")
+
+
+def test_every_call_has_its_time_limits(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before those that wait for a limit, which without one would wait for ever."""
+    limits, whole = [], urllib3.connectionpool.HTTPConnectionPool.urlopen
+
+    def urlopen(self: Any, method: str, url: str, *words: Any, **options: Any) -> Any:
+        limits.append((method, options["timeout"].connect_timeout, options["timeout"].read_timeout))
+        return whole(self, method, url, *words, **options)
+
+    monkeypatch.setattr(urllib3.connectionpool.HTTPConnectionPool, "urlopen", urlopen)
+    for method in ("GET", "POST", "PUT", "DELETE"):
+        make(server.url, timeout=0.7)[0].send(Call(method, "/x", body=None if method == "GET" else {}))
+    assert limits == [(method, 0.7, 0.7) for method in ("GET", "POST", "PUT", "DELETE")]
 
 
 def test_nothing_is_lost_of_an_answer(server: Server) -> None:
