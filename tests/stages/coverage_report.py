@@ -36,6 +36,7 @@ plugins =
     */ansible_collections/nixmetal/builders/plugins
 
 [report]
+include = {CHECKOUT}/plugins/*
 skip_empty = true
 show_missing = true
 """
@@ -56,22 +57,29 @@ def coverage(long: bool, folder: str = "tests/unit", targets: tuple[str, ...] = 
     """Runs both under measurement, and keeps .cache/coverage/report.txt and html/index.html; a folder and targets narrow it."""
     shutil.rmtree(FOLDER, ignore_errors=True)
     shutil.rmtree(INTEGRATION, ignore_errors=True)
-    (FOLDER / "data").mkdir(parents=True)
-    (FOLDER / "start").mkdir()
-    (FOLDER / "coveragerc").write_text(SETTINGS, encoding="utf-8")
-    (FOLDER / "start" / "sitecustomize.py").write_text(START, encoding="utf-8")
-    outcome = pytests.units(long, folder, _measured())
+    prepare(SETTINGS)
+    outcome = pytests.units(long, folder, measured())
     outcome.stage = "coverage"
     ansible_tests.add(outcome, "integration", ansible_tests.measured_integration(*targets))
-    _report(outcome)
+    report(outcome)
     return outcome
 
 
-def _measured() -> dict[str, str]:
+def prepare(settings: str) -> None:
+    """Makes the folder, and what every Python starts with that finds it on its path."""
+    (FOLDER / "data").mkdir(parents=True)
+    (FOLDER / "start").mkdir()
+    (FOLDER / "coveragerc").write_text(settings, encoding="utf-8")
+    (FOLDER / "start" / "sitecustomize.py").write_text(START, encoding="utf-8")
+
+
+def measured() -> dict[str, str]:
+    """The variables by which they find it."""
     return {"PYTHONPATH": str(FOLDER / "start"), "COVERAGE_PROCESS_START": str(FOLDER / "coveragerc")}
 
 
-def _report(outcome: Outcome) -> None:
+def report(outcome: Outcome) -> None:
+    """Combines the data, and writes the report as text and as pages."""
     data = [str(path) for path in [*(FOLDER / "data").iterdir(), *INTEGRATION.glob("integration=*")]]
     steps = [
         ["combine", "--keep", "--quiet", "--data-file", str(FOLDER / "all"), *data],
@@ -86,6 +94,7 @@ def _report(outcome: Outcome) -> None:
             print(said, file=sys.stderr)
             outcome.add_failure(f"coverage {verb} ended with exit code {code}")
             return
+    said += "".join(f"never run: {name}\n" for name in never_run(said))
     (FOLDER / "report.txt").write_text(said, encoding="utf-8")
     print(
         f"lines and branches of plugins/ that ran: {total(said)} %; {FOLDER / 'report.txt'}, {FOLDER / 'html' / 'index.html'}"
@@ -96,3 +105,11 @@ def total(report: str) -> str:
     """The last number of the report's last line."""
     found = re.search(r"^TOTAL\s.*?(\d+)%\s*$", report, re.MULTILINE)
     return found[1] if found else "no"
+
+
+def never_run(report: str) -> list[str]:
+    """Files of plugins/ that no test even imported, which coverage does not list."""
+    files = [path for path in sorted((CHECKOUT / "plugins").rglob("*.py")) if path.stat().st_size]
+    names = [path.relative_to(CHECKOUT).as_posix() for path in files]
+    listed = {line.split()[0] for line in report.splitlines() if line.startswith("plugins/")}
+    return [name for name in names if name not in listed]
