@@ -42,12 +42,14 @@ options:
   metal_api_timeout:
     description:
       - How many seconds one call of the API may take to connect, and then to answer.
+      - If not set, the environment variable E(METAL_API_TIMEOUT) is used.
     type: float
     default: 30
   metal_api_tries:
     description:
       - How many times a call that is safe to repeat is sent before the module gives up.
       - Calls that create something are never sent again blindly.
+      - If not set, the environment variable E(METAL_API_TRIES) is used.
     type: int
     default: 5
   metal_ca_file:
@@ -100,11 +102,15 @@ options:
       - How many seconds one call of the API may take to connect, and then to answer.
     type: float
     default: 30
+    env:
+      - name: METAL_API_TIMEOUT
   metal_api_tries:
     description:
       - How many times a call is sent before the plugin gives up.
     type: int
     default: 5
+    env:
+      - name: METAL_API_TRIES
   metal_ca_file:
     description:
       - The path of a file with the certificates of the authorities that the endpoint's certificate is checked against.

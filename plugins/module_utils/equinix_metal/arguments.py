@@ -29,8 +29,8 @@ def connection_spec(fallback: Any) -> Spec:
             "fallback": (fallback, list(settings.TOKEN_FILE_NAMES)),
         },
         "project_id": {"type": "str", "fallback": (fallback, list(settings.PROJECT_NAMES))},
-        "metal_api_timeout": {"type": "float", "default": 30},
-        "metal_api_tries": {"type": "int", "default": 5},
+        "metal_api_timeout": {"type": "float", "default": 30, "fallback": (fallback, list(settings.TIMEOUT_NAMES))},
+        "metal_api_tries": {"type": "int", "default": 5, "fallback": (fallback, list(settings.TRIES_NAMES))},
         "metal_ca_file": {"type": "path"},
     }
 
