@@ -41,6 +41,7 @@ def measure(fleet: Fleet, machines: int, percent: str) -> float:
     before, begin = cpu_seconds(), time.monotonic()
     done = fleet.play(
         "rollout",
+        limit_seconds=3600,
         builder_rollout_images={"stable": NEW},
         builder_rollout_verify=False,
         builder_rollout_at_once=percent,

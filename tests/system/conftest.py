@@ -26,7 +26,7 @@ BOOT_SECONDS = 600
 
 
 # Whose tests need the image that is built once, or the machines that boot it: one worker runs them all, in one lab.
-OF_ONE_IMAGE = {"build", "existing_image", "fleet", "fleet_build", "stage_1", "tarball", "update"}
+OF_ONE_IMAGE = {"build", "existing_image", "fleet", "fleet_build", "lost_connection", "stage_1", "tarball", "update"}
 
 
 class LabScheduling(LoadScopeScheduling):

@@ -35,9 +35,9 @@ def test_a_second_start_changes_nothing(lab: Lab) -> None:
 
 
 def test_each_host_has_a_root_of_its_own(lab: Lab) -> None:
-    lab.coordinator("touch /nix/only-here")
-    assert lab.build_host("ls /nix/only-here", check=False).returncode != 0
-    assert not Path("/nix/only-here").exists()
+    lab.coordinator("touch /srv/only-here")
+    assert lab.build_host("ls /srv/only-here", check=False).returncode != 0
+    assert not Path("/srv/only-here").exists()
     assert lab.coordinator("hostname").stdout == "lab-coordinator\n"
     assert "nm-" not in lab.coordinator("cat /proc/net/dev").stdout
 

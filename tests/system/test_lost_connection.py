@@ -12,7 +12,7 @@ import threading
 import time
 from pathlib import Path
 
-from lab_driver import Lab, Played
+from lab_driver import Built, Lab, Played
 
 TASK = {
     "name": "Build",
@@ -27,7 +27,7 @@ TASK = {
 }
 
 
-def test_a_build_outlives_broken_connections(lab: Lab, tmp_path: Path) -> None:
+def test_a_build_outlives_broken_connections(lab: Lab, built: Built, tmp_path: Path) -> None:
     (tmp_path / "play.json").write_text(json.dumps([{"hosts": "lab-build", "gather_facts": False, "tasks": [TASK]}]))
     ran: list[Played] = []
     arguments = ("-i", str(lab.inventory), str(tmp_path / "play.json"), "-e", f"salt={time.time_ns()}")

@@ -153,13 +153,15 @@ class Fleet:
         calls = self.lab("GET", "/calls")["calls"]
         return sum(call["method"] == "POST" and call["path"].endswith("/actions") for call in calls)
 
-    def play(self, name: str, *arguments: str, **variables: Any) -> subprocess.CompletedProcess[str]:
+    def play(
+        self, name: str, *arguments: str, limit_seconds: float = 900, **variables: Any
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             self.command(name, *arguments, **variables),
             capture_output=True,
             text=True,
             env=self.environment(),
-            timeout=900,
+            timeout=limit_seconds,
             check=False,
         )
 
