@@ -126,13 +126,16 @@ class Desk:
         files = list((self.root / "inventory").rglob("*.yml"))
         if files:
             self.write_quietly("inventory/group_vars/all/zz-test.yml", yaml.safe_dump(self.local()))
-        for path in [*files, *(self.root / "inventory").rglob("zz-test.yml")]:
+            # What the skeleton sets for the coordinators goes before what it sets for all.
+            self.write_quietly("inventory/host_vars/hydra.example.org.yml", yaml.safe_dump(self.local()))
+        for path in (self.root / "inventory").rglob("*.yml"):
             text = path.read_text(encoding="utf-8")
             for old, new in self.replaced.items():
                 text = text.replace(old, new)
             path.write_text(text, encoding="utf-8")
 
     def write_quietly(self, name: str, text: str) -> None:
+        (self.root / name).parent.mkdir(parents=True, exist_ok=True)
         (self.root / name).write_text(text, encoding="utf-8")
 
 
