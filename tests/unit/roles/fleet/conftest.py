@@ -23,6 +23,7 @@ sys.path += [str(CHECKOUT / "tests" / "unit" / "roles"), str(CHECKOUT / "tests" 
 
 import local_coordinator  # noqa: E402  (found by the line above)
 import servers  # noqa: E402
+import shown  # noqa: E402
 
 PROJECT = "7d1b3f0e-52c4-4c8e-9a5e-0c1d2e3f4a5b"
 TOKEN = "lab-token"
@@ -81,7 +82,7 @@ class Fleet:
         """Run a playbook as an operator does who has no ansible.cfg that stops at a failing inventory."""
         command = [sys.executable, "-m", "ansible", "playbook", "-i", str(self.inventory)]
         playbook = str(CHECKOUT / "playbooks" / f"{name}.yml")
-        return subprocess.run(
+        done = subprocess.run(
             [*command, playbook, "-e", json.dumps(variables), *arguments],
             capture_output=True,
             text=True,
@@ -89,6 +90,8 @@ class Fleet:
             timeout=300,
             check=False,
         )
+        assert shown.too_wide(done.stdout) == []
+        return done
 
     def requests_made(self) -> int:
         calls = self.lab.get("/calls").json()["calls"]

@@ -24,6 +24,9 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.releases
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.switch import publish
 
 CHECKOUT = Path(__file__).resolve().parents[4]
+sys.path.insert(0, str(CHECKOUT / "tests" / "unit" / "roles"))
+import shown  # noqa: E402
+
 URL = "http://web.example.org"
 
 
@@ -52,7 +55,7 @@ class Web:
         children = {"netboot_hosts": {"hosts": {"web": here}}, "builders": {"hosts": {}}}
         (self.place / "hosts.json").write_text(json.dumps({"all": {"vars": own, "children": children}}))
         command = [sys.executable, "-m", "ansible", "playbook", "-i", str(self.place / "hosts.json")]
-        return subprocess.run(
+        done = subprocess.run(
             [*command, str(CHECKOUT / "playbooks" / f"{name}.yml")],
             capture_output=True,
             text=True,
@@ -60,6 +63,8 @@ class Web:
             timeout=120,
             check=False,
         )
+        assert shown.too_wide(done.stdout) == []
+        return done
 
 
 def said(result: subprocess.CompletedProcess[str]) -> str:
@@ -105,7 +110,7 @@ def test_a_repeated_promotion_into_a_signed_channel_changes_nothing(web: Web) ->
     for changed in (True, False):
         done = web.play("promote", **given, netboot_releases_replaces=replaced)
         assert done.returncode == 0, said(done)
-        assert ("web: stable boots two" in said(done), ", as before" in said(done)) == (True, not changed)
+        assert ("web: stable boots Image two" in said(done), "(as before)" in said(done)) == (True, not changed)
     assert (web.root / "stable" / "kernel.sig").exists()
 
 

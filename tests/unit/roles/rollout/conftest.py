@@ -23,6 +23,7 @@ sys.path += [str(CHECKOUT / "tests" / "unit" / "roles"), str(CHECKOUT / "tests" 
 
 import local_coordinator  # noqa: E402  (found by the line above)
 import servers  # noqa: E402
+import shown  # noqa: E402
 from world import World  # noqa: E402
 
 PROJECT = "7d1b3f0e-52c4-4c8e-9a5e-0c1d2e3f4a5b"
@@ -156,7 +157,7 @@ class Fleet:
     def play(
         self, name: str, *arguments: str, limit_seconds: float = 900, **variables: Any
     ) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
+        done = subprocess.run(
             self.command(name, *arguments, **variables),
             capture_output=True,
             text=True,
@@ -164,6 +165,8 @@ class Fleet:
             timeout=limit_seconds,
             check=False,
         )
+        assert shown.too_wide(done.stdout) == []
+        return done
 
     def command(self, name: str, *arguments: str, **variables: Any) -> list[str]:
         playbook = str(CHECKOUT / "playbooks" / f"{name}.yml")
