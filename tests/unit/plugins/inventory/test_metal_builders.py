@@ -389,9 +389,23 @@ def test_the_cache_is_passed_by_when_ansible_says_so(parse: Parse, api: Api, tmp
 
 def test_an_incomplete_reading_is_not_kept(parse: Parse, api: Api, tmp_path: Path) -> None:
     api.broken[f"/{IDS[0]}/events"] = (500, b"")
-    parse(**CACHE, cache_connection=str(tmp_path / "cache"))
+    first = parse(**CACHE, cache_connection=str(tmp_path / "cache"))
+    assert reading(first)["unread"] == [IDS[0]]
     api.broken.clear()
-    assert reading(parse(**CACHE, cache_connection=str(tmp_path / "cache")))["count"] == 2
+    again = parse(**CACHE, cache_connection=str(tmp_path / "cache"))
+    assert reading(again)["unread"] == []
+    assert variables(again)["builder_host_key"] == KEY
+
+
+def test_an_incomplete_reading_does_not_take_the_place_of_a_complete_one(
+    parse: Parse, api: Api, tmp_path: Path
+) -> None:
+    path = tmp_path / "kept.json"
+    parse(stale_cache_file=str(path))
+    before = path.read_bytes()
+    api.broken[f"/{IDS[0]}/events"] = (500, b"")
+    assert reading(parse(stale_cache_file=str(path)))["unread"] == [IDS[0]]
+    assert path.read_bytes() == before
 
 
 def test_the_sdk_is_whole_after_the_plugin(parse: Parse) -> None:
