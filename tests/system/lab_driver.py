@@ -208,6 +208,12 @@ class Lab:
         data = None if body is None else json.dumps(body).encode()
         return self._ask(url, "GET" if body is None else "POST", headers, data)
 
+    def change(self, device: str, body: dict[str, Any]) -> Any:
+        """Of one machine: a PUT."""
+        headers = {"X-Auth-Token": "lab-token", "Content-Type": "application/json"}
+        url = f"http://{self.address(2)}:8080/metal/v1/devices/{device}"
+        return self._ask(url, "PUT", headers, json.dumps(body).encode())
+
     def _ask(self, url: str, method: str, headers: dict[str, str], data: bytes | None) -> Any:
         request = urllib.request.Request(url, method=method, headers=headers, data=data)
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))

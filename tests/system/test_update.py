@@ -1,7 +1,7 @@
 # Copyright (c) 2026, nixmetal.builders contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A rollout on machines that really boot, while builds go on; and a machine that does not come back.
+"""A rollout on machines that really boot, while builds go on; a machine that does not come back; and one that is taken back.
 
 The file's name puts it behind the tests that know the machines' first boot.
 """
@@ -9,9 +9,11 @@ The file's name puts it behind the tests that know the machines' first boot.
 from __future__ import annotations
 
 import json
+import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -152,3 +154,56 @@ def test_a_machine_that_does_not_come_back_is_terminated_and_replaced(
             break
         assert time.monotonic() < deadline, now
         time.sleep(5)
+
+
+def jobs(lab: Lab, machine: dict[str, Any]) -> int:
+    """The builds that a machine says it runs."""
+    login = f"build@{machine['builder_address']}"
+    told = lab.login("facts_ed25519", login, machine["builder_host_key"], "")
+    return int(json.loads(told.stdout)["jobs"]) if told.returncode == 0 else 0
+
+
+def until(condition: Callable[[], Any], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(2)
+
+
+def build(lab: Lab, name: str, seconds: int) -> subprocess.CompletedProcess[str]:
+    """A build that says which boot it ran in; its name says whether it is another one."""
+    text = JOB.replace("load-NUMBER", name).replace("sleep 4", f"sleep {seconds}")
+    return lab.coordinator('cat "$(nix-build --no-out-link --max-jobs 0 -E "$(cat)")"', text, check=False)
+
+
+@pytest.mark.long
+def test_builds_of_a_machine_that_is_taken_back_are_done_elsewhere(lab: Lab, handed_over: Machines) -> None:
+    """The notice of the market is two minutes, and the build would take longer. The machine ends without a word to anybody."""
+    until(lambda: len([one for one in builders(lab.listing()) if one["builder_host_key"]]) == 2, 600)
+    lab.play("machines").succeeded()
+    victim, survivor = sorted(builders(lab.listing()), key=lambda machine: str(machine["builder_id"]))
+    with ThreadPoolExecutor(2) as pool:
+        number = time.time_ns()
+        names = [f"reclaimed-{number}-{letter}" for letter in "ab"]
+        runs = {name: pool.submit(build, lab, name, 400) for name in names}
+        until(lambda: jobs(lab, victim) == 1 and jobs(lab, survivor) == 1, 120)
+        place = {"plan": victim["builder_plan"], "metro": victim["builder_location"]}
+        lab.control("POST", "/prices", {**place, "price": 9})
+        # One of the two is bought on demand at the last moment, so nobody can outbid it.
+        lab.change(survivor["builder_id"], {"spot_instance": False})
+        told = lab.play("reclaim").succeeded()
+        assert f"{victim['builder_id']} will be reclaimed at" in told.text
+        file = lab.coordinator("cat /etc/nix/machines").stdout
+        assert victim["builder_address"] not in file
+        assert survivor["builder_address"] in file
+        lab.play("machines").succeeded()
+        assert victim["builder_address"] not in lab.coordinator("cat /etc/nix/machines").stdout
+        until(lambda: [one["builder_id"] for one in builders(lab.listing())] == [survivor["builder_id"]], 300)
+        # SSH notices that the machine is gone; the kernel alone would wait for it for two hours.
+        ended = {name: run.result(timeout=600) for name, run in runs.items()}
+    (lost,) = [name for name, run in ended.items() if run.returncode != 0]
+    (kept,) = [name for name, run in ended.items() if run.returncode == 0]
+    assert ended[kept].stdout.strip() == survivor["builder_boot_id"]
+    again = build(lab, lost, 300)
+    assert again.returncode == 0, again.stderr[-3000:]
+    assert again.stdout.strip() == survivor["builder_boot_id"]
