@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -118,6 +119,32 @@ def test_each_machine_builds_and_says_what_the_inventory_says(lab: Lab, handed_o
         answer = json.loads(nix_build(lab, machine["builder_boot_id"]).stdout)
         assert answer["boot_id"] == machine["builder_boot_id"]
         assert answer["image_id"] == machine["builder_image_id"]
+
+
+# What it writes is what it sees: network interfaces, and those names of the machine's own root that are there.
+SANDBOXED = """
+{ salt }:
+derivation {
+  name = "sandboxed";
+  system = "x86_64-linux";
+  builder = "/bin/sh";
+  inherit salt;
+  args = [ "-euc" "{ cat /proc/net/dev; ls -d /etc/nixmetal /root /nix/var /segments 2>/dev/null || true; } >$out" ];
+}
+"""
+
+
+def test_a_root_in_memory_builds_in_the_sandbox(lab: Lab, handed_over: Machines) -> None:
+    """test_disks.py tells the same of the root that spills to encrypted swap."""
+    machine = handed_over[0]
+    root = f"root@{machine['builder_address']}"
+    seen = lab.login(
+        "id_ed25519", root, machine["builder_host_key"], "cat /proc/swaps; ls -d /etc/nixmetal /root /nix/var"
+    )
+    assert seen.stdout.splitlines()[1:] == ["/etc/nixmetal", "/nix/var", "/root"]
+    command = f'cat "$(nix-build --no-out-link --max-jobs 0 --argstr salt {time.time_ns()} -E "$(cat)")"'
+    _titles, _more, *lines = lab.coordinator(command, SANDBOXED).stdout.splitlines()
+    assert [line.partition(":")[0].strip() for line in lines] == ["lo"]
 
 
 # Two builds of some seconds, each of which says where and when it ran.
