@@ -12,6 +12,7 @@ import subprocess
 import time
 from typing import Any
 
+import local_coordinator
 import pytest
 from conftest import NEW, OLD
 
@@ -159,6 +160,24 @@ def test_a_machine_that_is_reclaimed_in_the_middle_does_not_end_the_rollout(flee
     assert {fleet.said(name)["image_id"] for name in others} == {image}
     assert not [name for name in others if "skip-hydra" in fleet.tags(name)]
     assert not list((fleet.root / "locks").glob("*.lock")), "the lock was given back"
+
+
+@pytest.mark.long
+def test_test_builds_go_by_the_coordinators_own_settings(fleet: Any) -> None:
+    """It has no busybox for the machine's system, where the role's default names one; so the machine cannot be asked, and stays drained."""
+    image = OLD.replace("a", "0")
+    fleet.publish(image)
+    (group,) = local_coordinator.hosts(fleet.root)["all"]["children"].values()
+    own = {**group["hosts"]["coordinator"], "builder_verify_busybox": {"riscv64-linux": "/bin/busybox"}}
+    fleet.write("hosts.yml", {"all": {"children": {"nix_coordinators": {"hosts": {"coordinator": own}}}}})
+    settings = {**FAST, "builder_rollout_images": {"stable": image}, "builder_rollout_verify": True}
+    name = fleet.ids()[0]
+    failed = fleet.play("rollout", "--limit", name, **settings)
+    assert failed.returncode != 0
+    assert "none of its systems (x86_64-linux) has a busybox in builder_verify_busybox" in said(failed), said(failed)[
+        -4000:
+    ]
+    assert "drained-by=rollout@ci" in fleet.tags(name)
 
 
 def until(condition: Any, seconds: float) -> None:
