@@ -29,7 +29,7 @@ options:
     aliases: [api_token]
   metal_auth_token_file:
     description:
-      - The path of a file that holds the API token and nothing else. It is read when no token is set.
+      - The path of a file that holds the API token and nothing else. A token that is set beside it must be the same.
       - With C(ANSIBLE_DEBUG) set, Ansible prints the options of each task, O(metal_auth_token) too. A token from a file or from the
         environment is none of them.
       - If not set, the environment variable E(METAL_AUTH_TOKEN_FILE) is used.
@@ -86,7 +86,7 @@ options:
       - name: PACKET_API_TOKEN
   metal_auth_token_file:
     description:
-      - The path of a file that holds the API token and nothing else. It is read when no token is set.
+      - The path of a file that holds the API token and nothing else. A token that is set beside it must be the same.
     type: path
     env:
       - name: METAL_AUTH_TOKEN_FILE

@@ -45,7 +45,7 @@ def from_options(options: Mapping[str, Any], environment: Mapping[str, str]) -> 
     """Settings from the options of a module or plugin, which have looked into the environment already."""
     return Settings(
         url=_url(_text(options, "metal_api_url")),
-        token=_token(_text(options, "metal_auth_token") or _in_file(_text(options, "metal_auth_token_file"))),
+        token=_token(_text(options, "metal_auth_token"), _text(options, "metal_auth_token_file")),
         project_id=_project(_text(options, "project_id")),
         timeout=_positive(options, "metal_api_timeout", 30.0),
         tries=max(1, int(options.get("metal_api_tries") or 5)),
@@ -86,9 +86,19 @@ def _url(value: str) -> str:
     return value.rstrip("/")
 
 
-def _token(value: str) -> str:
+def _token(given: str, path: str) -> str:
+    held = _in_file(path)
+    if given and held and given != held:
+        raise SettingError(
+            f"metal_auth_token (or {TOKEN_NAMES[0]}) and metal_auth_token_file (or {TOKEN_FILE_NAMES[0]}) hold different tokens, "
+            f"maybe of different accounts: take one of them away. The file is {path}."
+        )
+    value = given or held
     if not value:
-        raise _missing("The API token", "metal_auth_token", TOKEN_NAMES)
+        raise SettingError(
+            f"The API token is not set: set the option metal_auth_token or metal_auth_token_file, or the environment variable "
+            f"{TOKEN_NAMES[0]} or {TOKEN_FILE_NAMES[0]}."
+        )
     if not value.isascii() or not value.isprintable() or " " in value:
         raise SettingError("metal_auth_token holds characters that no token has, such as spaces or line breaks.")
     return value

@@ -59,4 +59,5 @@ def machine() -> str:
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     memory = int(Path("/proc/meminfo").read_text().split()[1]) // 1_000_000
-    return f"{len(models)} x {models[0]}, {memory} GB of memory, Linux {platform.release()}"
+    release = platform.release().partition("-")[0]
+    return f"{len(models)} x {models[0]}, {memory} GB of memory, Linux {release}"
