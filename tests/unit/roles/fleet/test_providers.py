@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.autoscale_buying import known_prices
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.contracts import contract_problems
 
 HERE = Path(__file__).resolve().parent
@@ -36,27 +37,31 @@ class Provider:
             "verbs_file": str(kept),
             "verbs_questions": [{"verb": verb, "request": request} for verb, request in questions],
         }
-        command = [sys.executable, "-m", "ansible", "playbook", "-i", str(self.fleet.inventory)]
-        done = subprocess.run(
-            [
-                *command,
-                str(HERE / "providers" / "verbs.yml"),
-                "-e",
-                json.dumps(variables),
-                *(["--check"] if check else []),
-            ],
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
+        self.play("verbs", variables, *(["--check"] if check else []))
         answers: list[dict[str, Any]] = json.loads(kept.read_text(encoding="utf-8"))
         assert [answer["verb"] for answer in answers] == [verb for verb, _request in questions]
         for answer in answers:
             if "result" in answer:
                 assert contract_problems(answer, "provider-verbs") == []
         return answers
+
+    def market(self) -> dict[str, Any]:
+        """What is for sale and live for a fleet that wants nothing of it."""
+        kept = self.fleet.root / f"market-{self.name}.json"
+        self.play("market", {"market_file": str(kept)})
+        market: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))
+        return market
+
+    def play(self, name: str, variables: dict[str, Any], *arguments: str) -> None:
+        command = [sys.executable, "-m", "ansible", "playbook", "-i", str(self.fleet.inventory)]
+        done = subprocess.run(
+            [*command, str(HERE / "providers" / f"{name}.yml"), "-e", json.dumps(variables), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 def on_the_cloud(fleet: Any) -> Provider:
@@ -160,6 +165,7 @@ def test_each_verb_answers_by_the_contract_and_nobody_elses_machine_is_touched(p
         question("console", ours, lines=20),
         ("list", {"fleet": "ci", "names": []}),
         ("offers", {"plans": ["c3.small.x86"], "metros": ["am"]}),
+        ("offers", {"plans": [], "metros": []}),
     )
     assert tagged["result"]["changed"]
     assert {"hydra", "skip-hydra", "drained-by=alice"} <= set(tagged["result"]["tags"])
@@ -173,10 +179,26 @@ def test_each_verb_answers_by_the_contract_and_nobody_elses_machine_is_touched(p
     # Each refusal names the machine, or the fleet that was asked for.
     for answer, word in zip(refused, [foreign, NOBODY, foreign, foreign, foreign, "another"], strict=True):
         assert word in answer["refused"]
-    assert [answer.get("refused") for answer in answered] == [None] * 5
+    assert [answer.get("refused") for answer in answered] == [None] * 6
     assert answered[0]["result"]["changed"]
     assert answered[1]["result"] == {"notices": []}
     assert answered[3]["result"]["requests"] == []
+    # Who asks for nothing gets the kinds, and no list of all that there is.
+    assert answered[5]["result"] == {
+        "offers": [],
+        "unknown_plans": [],
+        "unknown_metros": [],
+        "kinds": answered[4]["result"]["kinds"],
+    }
+
+
+def test_what_own_machines_cost_is_known_while_none_is_rented_and_no_plan_is_known(provider: Provider) -> None:
+    if provider.name != "ssh_host":
+        pytest.skip("Equinix Metal's machines have plans")
+    offers = provider.market()["offers"]
+    assert offers["ssh_host"]["kinds"] == []
+    own = [{"builder_id": name, "builder_provider": "ssh_host"} for name in (provider.machine, provider.second)]
+    assert known_prices(own, offers, {}) == {"rack1-a": 0, "rack1-b": 0}
 
 
 def test_terminate_is_done_once(provider: Provider) -> None:
