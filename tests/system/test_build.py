@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 import urllib.parse
@@ -68,11 +69,39 @@ def test_a_second_build_changes_nothing(lab: Lab, built: Built) -> None:
     assert "Streamed nothing" in run.text
 
 
+# Every file and directory of a host, with type, mode, owner and what a link leads to, of files the size and the time of the last change
+# too; and what Nix's database says. Not what comes and goes with any look: Ansible's and Nix's temporary files, the database's file, which
+# SQLite touches when it reads, and what Python compiles.
+SNAPSHOT = r"""
+set -e
+find / \( -path /proc -o -path /sys -o -path /dev -o -path /run -o -path /tmp -o -path /var/log -o -path /root/.ansible \
+  -o -path /nix/var/nix/temproots -o -path /nix/var/nix/db -o -name __pycache__ \) -prune \
+  -o -type d -printf '%p %y %m %U:%G\n' -o -printf '%p %y %m %U:%G %s %T@ %l\n' | sort
+[ ! -d /nix/store ] || nix-store --dump-db
+"""
+
+
+# The coordinator has little else, and evaluates.
+ROOTS = f"ls -a /nix/store {IMAGE} /nix/var/nix/gcroots; ls -l --time-style=full-iso {IMAGE} /etc/nix"
+
+
+def snapshots(lab: Lab) -> dict[str, str]:
+    """The whole build host and web host; of the coordinator its store, the roots and Nix's settings."""
+    return {
+        "build": lab.build_host(SNAPSHOT).stdout,
+        "web": lab.web_host(SNAPSHOT).stdout,
+        "coordinator": lab.coordinator(ROOTS).stdout,
+    }
+
+
 def test_check_mode_shows_what_a_changed_setting_builds_and_touches_nothing(
     lab: Lab, image: str, release: str, built: Built
 ) -> None:
-    look = "ls -a /nix/store /nix/var/nix/gcroots/nixmetal | sha256sum; ls -l --time-style=full-iso /nix/var/nix/gcroots/nixmetal"
-    before = lab.build_host(look).stdout, lab.coordinator(look).stdout
+    before = snapshots(lab)
+    for seen in (f"{IMAGE}/lab-x86_64-linux", "/nix/var/nix/gcroots/auto", image):
+        assert f"{seen} " in before["build"]
+    for seen in (CHANNEL, "/srv/netboot/.state/history", "/srv/netboot/status/index.html"):
+        assert f"{seen} " in before["web"]
     settings = {
         "channel": "lab-x86_64-linux",
         "file": "lab/default.nix",
@@ -93,8 +122,10 @@ def test_check_mode_shows_what_a_changed_setting_builds_and_touches_nothing(
     assert f"before {image.rpartition('/')[2]}" in run.text
     assert "To fetch 0 paths" in run.text
     assert run.changed["lab-build"] == run.changed["lab-web"] == 0
-    assert (lab.build_host(look).stdout, lab.coordinator(look).stdout) == before
-    assert lab.web_host(f"readlink {CHANNEL}").stdout.strip() == release
+    after = snapshots(lab)
+    for host, files in before.items():
+        changes = "\n".join(difflib.unified_diff(files.splitlines(), after[host].splitlines(), host, n=0, lineterm=""))
+        assert not changes, changes
 
 
 def bad_image(lab: Lab, image: str, name: str, edit: str) -> str:
