@@ -147,22 +147,3 @@ def test_a_busy_machine_is_not_rebooted(own: Own) -> None:
     assert own.tags() == {}
     assert own.rack.machines["rack1-a"].address in own.machines_file.read_text(encoding="utf-8")
     own.rack.machines["rack1-a"].jobs = 0
-
-
-def test_one_that_stays_away_is_taken_out_of_service(own: Own) -> None:
-    own.rack.dying.add("rack1-b")
-    failed = own.rollout(NEWER, "--limit", "rack1-b")
-    assert failed.returncode != 0
-    assert "did not come back in time" in said(failed), said(failed)[-4000:]
-    assert own.reboots() == [1, 2, 1]
-    assert own.tags().keys() == {"rack1-b"}
-    assert "retired" in own.tags()["rack1-b"]
-    assert own.rack.machines["rack1-b"].address not in own.machines_file.read_text(encoding="utf-8")
-
-
-def test_the_others_are_rolled_out_past_it(own: Own) -> None:
-    done = own.rollout(NEWER)
-    assert done.returncode == 0, said(done)[-4000:]
-    assert "its state is inactive" in said(done)
-    assert own.images() == [NEWER] * 3
-    assert own.reboots() == [2, 2, 2]
