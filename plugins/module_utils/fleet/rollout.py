@@ -26,6 +26,9 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.rollout_st
 )
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.selection import IDLE_STATES
 
+NOTHING_TOLD = "it has published no boot id"
+ASKS = 3  # how often in a row a machine that publishes nothing is asked, before it is given up
+
 
 def next_step(
     builders: Sequence[Facts], ids: Sequence[str], settings: RolloutSettings, memory: Memory, proofs: Proofs, now: float
@@ -39,7 +42,7 @@ def next_step(
         _judge(step, name, known.get(name), settings, proofs, now)
     begin(step, known, settings, now)
     published = {facts["builder_id"]: facts for facts in builders}
-    step.ask = [name for name in ids if name in published and _could_tell(published[name]) and not _settled(step, name)]
+    step.ask = [name for name in ids if name in published and _could_tell(published[name]) and not _left(step, name)]
     step.leaving = {name: _said_boot(name, proofs) or known[name]["builder_boot_id"] for name in step.reboot}
     return step
 
@@ -52,9 +55,10 @@ def _with_boot(facts: Facts, proofs: Proofs) -> Facts:
     return {**facts, "builder_boot_id": told["boot_id"], "builder_image_id": told.get("image_id")}
 
 
-def _settled(step: Step, name: str) -> bool:
+def _left(step: Step, name: str) -> bool:
+    """Nothing that it could tell would change what becomes of it."""
     kept = step.memory[name]
-    return bool(kept.get("done") or "failed" in kept)
+    return bool(kept.get("done") or "failed" in kept or name in step.skipped)
 
 
 def _could_tell(facts: Facts) -> bool:
@@ -66,6 +70,8 @@ def _judge(step: Step, name: str, facts: Facts | None, settings: RolloutSettings
     kept = step.memory.setdefault(name, {})
     if facts is not None:
         kept["channel"] = facts["builder_boot_url"]
+        if facts["builder_boot_id"]:
+            kept.pop("unanswered", None)
     if "failed" in kept:
         _owed(step, name, kept, facts, settings, proofs)
         step.failed[name] = kept["failed"]
@@ -78,7 +84,7 @@ def _judge(step: Step, name: str, facts: Facts | None, settings: RolloutSettings
     elif is_ours(facts, settings):
         _continue(step, name, facts, settings, proofs, now)
     else:
-        _not_begun(step, name, facts, settings, now)
+        _not_begun(step, name, facts, settings, proofs, now)
 
 
 def _owed(
@@ -103,10 +109,12 @@ def _gone(step: Step, name: str, kept: dict[str, Any]) -> None:
         step.skipped[name] = "it is gone"
 
 
-def _not_begun(step: Step, name: str, facts: Facts, settings: RolloutSettings, now: float) -> None:
+def _not_begun(step: Step, name: str, facts: Facts, settings: RolloutSettings, proofs: Proofs, now: float) -> None:
     reason = why_not(facts, settings, now)
     begun = step.memory[name].get("begun")
-    if reason:
+    if reason == NOTHING_TOLD and _could_tell(facts):
+        _unanswered(step, name, proofs)
+    elif reason:
         if begun is not None:
             _fail(step, name, reason)
         else:
@@ -117,6 +125,18 @@ def _not_begun(step: Step, name: str, facts: Facts, settings: RolloutSettings, n
         step.done.append(name)
     else:
         step.waiting.append(name)
+
+
+def _unanswered(step: Step, name: str, proofs: Proofs) -> None:
+    """One answer that did not come says nothing: it is asked again, a few times, before it counts as failed."""
+    kept = step.memory[name]
+    if name in proofs.boots:
+        kept["unanswered"] = kept.get("unanswered", 0) + 1
+    if kept.get("unanswered", 0) < ASKS:
+        step.unanswered.append(name)
+    else:
+        problem = (proofs.boots.get(name) or {}).get("problem") or "no answer"
+        _fail(step, name, f"it did not answer over SSH, asked {ASKS} times ({problem}), and is left as it is")
 
 
 def why_not(facts: Facts, settings: RolloutSettings, now: float) -> str | None:
@@ -132,7 +152,7 @@ def why_not(facts: Facts, settings: RolloutSettings, now: float) -> str | None:
             facts["builder_boot_url"] not in settings.images,
             f"it boots {facts['builder_boot_url']}, which is no channel of ours",
         ),
-        (not facts["builder_boot_id"], "it has published no boot id"),
+        (not facts["builder_boot_id"], NOTHING_TOLD),
     ]
     return next((reason for applies, reason in reasons if applies), None)
 

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.notices import near_end
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.rollout_step import (
@@ -21,10 +21,11 @@ BIG = "big-parallel"
 
 def begin(step: Step, known: Mapping[str, Facts], settings: RolloutSettings, now: float) -> None:
     """Take further machines out of service, within the limits."""
-    step.stopped = len(step.failed) > settings.max_failures or (
-        bool(step.failed) and not _canaries_done(step, settings)
-    )
+    # One that was never begun with, because it does not answer, says nothing of the image.
+    failed = [name for name in step.failed if step.memory[name].get("begun") is not None]
+    step.stopped = len(failed) > settings.max_failures or (bool(failed) and not _canaries_done(step, settings, failed))
     if step.stopped:
+        step.waiting, step.unanswered = [*step.waiting, *step.unanswered], []
         return
     room = {url: _limit(step, known, settings, url) - _out(step, known, settings, url) for url in settings.images}
     for name in sorted(step.waiting):
@@ -36,10 +37,10 @@ def begin(step: Step, known: Mapping[str, Facts], settings: RolloutSettings, now
     step.waiting = [name for name in step.waiting if name not in step.drain]
 
 
-def _canaries_done(step: Step, settings: RolloutSettings) -> bool:
+def _canaries_done(step: Step, settings: RolloutSettings, failed: Sequence[str]) -> bool:
     """Of each channel in which a machine failed: those of another channel boot another image, and say nothing of this one."""
     done = [step.memory[name].get("channel") for name in step.done]
-    return all(done.count(step.memory[name].get("channel")) >= settings.canaries for name in step.failed)
+    return all(done.count(step.memory[name].get("channel")) >= settings.canaries for name in failed)
 
 
 def _limit(step: Step, known: Mapping[str, Facts], settings: RolloutSettings, url: str) -> int:

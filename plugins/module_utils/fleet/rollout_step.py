@@ -73,6 +73,8 @@ class Step:
     silent: dict[str, str] = dataclasses.field(default_factory=dict)
     # Machines that publish nothing of their boot, as one's own may, and so are asked.
     ask: list[str] = dataclasses.field(default_factory=list)
+    # Those of them that have not answered, and are asked again before anything is decided about them.
+    unanswered: list[str] = dataclasses.field(default_factory=list)
     leaving: dict[str, str] = dataclasses.field(default_factory=dict)
     stopped: bool = False
 
@@ -83,7 +85,7 @@ class Step:
 
     @property
     def finished(self) -> bool:
-        return not self.under_way and not self.give_up
+        return not self.under_way and not self.give_up and not self.unanswered
 
 
 def checked(settings: RolloutSettings) -> RolloutSettings:

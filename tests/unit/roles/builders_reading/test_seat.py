@@ -53,12 +53,13 @@ def work(hosts: str, root: Path) -> dict[str, Any]:
     }
 
 
-def run(root: Path, *plays: dict[str, Any], limit: str = "all") -> None:
+def run(root: Path, *plays: dict[str, Any], limit: str = "all") -> subprocess.CompletedProcess[str]:
     inventory = root / "hosts.sh"
     inventory.write_text(
         f"""#!/bin/sh
 hosts=$(sed 's/.*/"&"/' {root}/names | paste -sd, -)
-echo "{{\\"builders\\": {{\\"hosts\\": [$hosts]}}, \\"_meta\\": {{\\"hostvars\\": {{}}}}}}"
+c3=$(sed '/three/d;s/.*/"&"/' {root}/names | paste -sd, -)
+echo "{{\\"builders\\": {{\\"hosts\\": [$hosts]}}, \\"plan_c3\\": {{\\"hosts\\": [$c3]}}, \\"_meta\\": {{\\"hostvars\\": {{}}}}}}"
 """,
         encoding="utf-8",
     )
@@ -66,27 +67,47 @@ echo "{{\\"builders\\": {{\\"hosts\\": [$hosts]}}, \\"_meta\\": {{\\"hostvars\\"
     (root / "names").write_text("one\ntwo\nthree\n", encoding="utf-8")
     (root / "play.yml").write_text(yaml.safe_dump(list(plays)), encoding="utf-8")
     command = [sys.executable, "-m", "ansible", "playbook", "-i", str(inventory), str(root / "play.yml"), "-l", limit]
-    done = subprocess.run(
+    return subprocess.run(
         [*command, "-e", "ansible_connection=local", "-e", f"ansible_python_interpreter={sys.executable}"],
         capture_output=True,
         text=True,
         env=os.environ | {"ANSIBLE_NOCOLOR": "1"},
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize(("limit", "chosen"), [("all", ["one", "two", "three"]), ("two:three", ["two", "three"])])
+@pytest.mark.parametrize(
+    ("limit", "chosen"),
+    [
+        ("all", ["one", "two", "three"]),
+        ("two:three", ["two", "three"]),
+        ("all:!one", ["two", "three"]),
+        ("plan_c3,t?re*", ["one", "two", "three"]),
+    ],
+)
 def test_the_play_outlives_its_machines_and_knows_which_were_meant(
     tmp_path: Path, limit: str, chosen: list[str]
 ) -> None:
-    run(tmp_path, CHOOSE, work("builders_reading_seat", tmp_path), limit=limit)
+    done = run(tmp_path, CHOOSE, work("builders_reading_seat", tmp_path), limit=limit)
+    assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads((tmp_path / "seen").read_text(encoding="utf-8")) == [chosen, []]
     assert (tmp_path / "always").exists()
 
 
+@pytest.mark.parametrize("limit", ["plan_c3", "builders:!two", "all:&plan_c3", "b*"])
+def test_a_limit_by_groups_is_refused_before_anything_is_done(tmp_path: Path, limit: str) -> None:
+    """Ansible looks at the groups again when the inventory was read anew, and a machine that is gone is in none."""
+    refused = run(tmp_path, CHOOSE, work("builders_reading_seat", tmp_path), limit=limit)
+    words = " ".join((refused.stdout + refused.stderr).split())
+    assert refused.returncode != 0, words
+    assert f"--limit {limit} names no machine by its own name" in words
+    assert "--limit one" in words
+    assert (tmp_path / "names").read_text(encoding="utf-8") == "one\ntwo\nthree\n"
+
+
 def test_without_a_seat_the_play_ends_without_a_word(tmp_path: Path) -> None:
     """What the seat is for. When Ansible goes on by itself some day, it can go."""
-    run(tmp_path, work("builders", tmp_path))
+    done = run(tmp_path, work("builders", tmp_path))
+    assert done.returncode == 0, done.stdout + done.stderr
     assert not (tmp_path / "seen").exists()
     assert not (tmp_path / "always").exists()

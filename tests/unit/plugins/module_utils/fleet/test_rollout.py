@@ -374,7 +374,7 @@ def test_too_many_failures_stop_new_starts_and_finish_what_is_under_way(machine:
     builders = states(machine, 8)
     builders[0]["builder_image_id"] = NEW
     builders[1] = drained(builders[1])
-    memory: Memory = {"m002": {"failed": "x"}, "m004": {"failed": "x"}}
+    memory: Memory = {name: {"failed": "x", "begun": 0.0} for name in ("m002", "m004")}
     stopped = step_of(builders, memory, max_failures=1)
     assert (stopped.stopped, stopped.drain, stopped.wait_idle, stopped.finished) == (True, [], ["m001"], False)
     assert not step_of(builders, memory, max_failures=2).stopped
@@ -427,7 +427,7 @@ def test_the_limit_holds_across_runs(machine: Any) -> None:
         ({"builder_tags": ["skip-hydra", "drained-by=alice"]}, "drained by alice"),
         ({"builder_tags": ["skip-hydra"]}, "drained by (unknown)"),
         ({"builder_boot_url": "http://x/netboot.ipxe"}, "no channel of ours"),
-        ({"builder_boot_id": None}, "no boot id"),
+        ({"builder_boot_id": None, "builder_host_key": None}, "no boot id"),
         ({"builder_spot": {"request_id": "r", "bid": "b", "termination_time": "1970-01-01T00:59:00Z"}}, "reclaimed"),
         ({"builder_termination_time": "1970-01-01T00:59:00Z"}, "reclaimed at 1970-01-01T00:59:00Z"),
     ],
@@ -584,7 +584,7 @@ def test_a_machine_that_publishes_nothing_is_asked_over_ssh(machine: Any) -> Non
     """As one's own machines, whose inventory does not know what they have booted."""
     builders = states(machine, 1, builder_boot_id=None, builder_image_id=None)
     first = step_of(builders)
-    assert (first.ask, list(first.skipped)) == (["m000"], ["m000"])
+    assert (first.ask, first.unanswered, first.skipped, first.drain) == (["m000"], ["m000"], {}, [])
     assert step_of(builders, proofs=boots(boot_id(7), OLD)).drain == ["m000"]
     assert step_of(builders, proofs=boots(boot_id(7), NEW)).done == ["m000"]
     proofs = Proofs(idle=frozenset({"m000"}), boots=boots(boot_id(7), OLD).boots)
@@ -601,6 +601,57 @@ def test_machines_that_publish_nothing_are_asked_at_each_look_while_they_wait(ma
     assert step.ask == ["m000", "m001", "m002"]
     memory = {**step.memory, "m000": {"done": True}}
     assert step_of(builders, memory, told).ask == ["m001", "m002"]
+
+
+def test_a_machine_that_misses_an_answer_is_asked_again_and_fails_when_it_misses_three(machine: Any) -> None:
+    """Nothing else is under way, so that the rollout would end with the machine on its old image, and call it a success."""
+    builders = states(machine, 1, builder_boot_id=None, builder_image_id=None)
+    silent = Proofs(boots={"m000": {"boot_id": None, "image_id": None, "problem": "timed out"}})
+    first = step_of(builders)
+    once = step_of(builders, first.memory, silent)
+    twice = step_of(builders, once.memory, silent)
+    for step in (first, once, twice):
+        assert (step.ask, step.unanswered, step.drain, step.skipped) == (["m000"], ["m000"], [], {})
+        assert not step.finished
+    thrice = step_of(builders, twice.memory, silent)
+    assert "did not answer over SSH, asked 3 times (timed out)" in thrice.failed["m000"]
+    assert (thrice.finished, thrice.stopped, thrice.ask) == (True, False, [])
+    answered = step_of(builders, twice.memory, boots(boot_id(7), OLD))
+    assert answered.drain == ["m000"]
+
+
+def test_the_count_of_missed_answers_begins_anew_with_an_answer(machine: Any) -> None:
+    builders = states(machine, 2, builder_boot_id=None, builder_image_id=None, builder_boot_url=URL.format("x86"))
+    told = {name: {"boot_id": boot_id(7), "image_id": OLD} for name in ("m000", "m001")}
+    silent = {**told, "m001": {"boot_id": None, "image_id": None}}
+    memory: Memory = {}
+    for answers in (silent, silent, told, silent, silent):
+        step = step_of(builders, memory, Proofs(boots=answers), max_failures=0, at_once="1")
+        memory = {**step.memory, "m000": {"done": True}}
+        memory["m001"].pop("begun", None)
+        assert "m001" not in step.failed
+
+
+def test_what_does_not_answer_is_no_failure_of_the_image_and_is_held_back_when_the_rollout_stops(machine: Any) -> None:
+    builders = states(machine, 3, builder_boot_id=None, builder_image_id=None, builder_boot_url=URL.format("x86"))
+    answers = {"m001": {"boot_id": boot_id(7), "image_id": OLD}, "m000": {"boot_id": None}, "m002": {"boot_id": None}}
+    silent = {"unanswered": 2}
+    one = step_of(builders, {"m000": dict(silent)}, Proofs(boots=answers), max_failures=0)
+    assert (list(one.failed), one.stopped, one.drain, one.unanswered) == (["m000"], False, ["m001"], ["m002"])
+    stopped = step_of(builders, {"m000": {"failed": "it broke", "begun": 0.0}}, Proofs(boots=answers), max_failures=0)
+    assert (stopped.stopped, stopped.unanswered, stopped.waiting) == (True, [], ["m001", "m002"])
+    assert stopped.finished
+
+
+def test_machines_that_are_left_as_they_are_whatever_they_say_are_not_asked(machine: Any) -> None:
+    quiet = {"builder_boot_id": None, "builder_image_id": None}
+    for changes in (
+        {"builder_fleet": "other"},
+        {"builder_tags": ["skip-hydra", "drained-by=alice"]},
+        {"builder_boot_url": "http://x/netboot.ipxe"},
+    ):
+        step = step_of(states(machine, 1, **quiet, **changes))
+        assert (step.ask, list(step.skipped)) == ([], ["m000"])
 
 
 def test_a_restore_that_failed_is_done_again(machine: Any) -> None:
