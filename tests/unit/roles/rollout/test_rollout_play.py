@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -123,7 +124,7 @@ def test_a_rollout_whose_lock_was_broken_ends_at_once(fleet: Any) -> None:
             shutil.rmtree(fleet.root / "locks")
             told, _nothing = running.communicate(timeout=120)
         finally:
-            running.kill()
+            end(running)
     fleet.world.jobs.clear()
     for name, tags in before.items():
         fleet.put_tags(name, tags)
@@ -153,7 +154,7 @@ def test_a_machine_that_is_reclaimed_in_the_middle_does_not_end_the_rollout(flee
             fleet.world.delete(f"/metal/v1/devices/{victim}")
             told, _nothing = running.communicate(timeout=600)
         finally:
-            running.kill()
+            end(running)
     fleet.world.jobs.clear()
     assert running.returncode != 0
     assert f"{victim}: it is gone, reclaimed or terminated by somebody else" in " ".join(told.split())
@@ -178,6 +179,12 @@ def test_test_builds_go_by_the_coordinators_own_settings(fleet: Any) -> None:
         -4000:
     ]
     assert "drained-by=rollout@ci" in fleet.tags(name)
+
+
+def end(running: subprocess.Popen[str]) -> None:
+    """With all that it started, which holds its output open: it leads a session of its own."""
+    if running.poll() is None:
+        os.killpg(running.pid, signal.SIGKILL)
 
 
 def until(condition: Any, seconds: float) -> None:
