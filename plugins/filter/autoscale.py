@@ -28,6 +28,7 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.autoscale_
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.autoscale_table import autoscale_lines
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.errors import FleetError
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.facts import facts_of
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.notices import read_horizon
 from ansible_collections.nixmetal.builders.plugins.plugin_utils.fleet_filters import for_operators
 
 Json = Mapping[str, Any]
@@ -59,7 +60,8 @@ def autoscale_plan(
         now=_moment(now),
         paused=readings.get("paused", []),
     )
-    return decide(taken, Settings(Limits(**limits), with_images(sizes, answers)))
+    horizon = read_horizon(limits.get("horizon_seconds"))
+    return decide(taken, Settings(Limits(**{**limits, "horizon_seconds": horizon}), with_images(sizes, answers)))
 
 
 def autoscale_order(classes: Sequence[Json], creation: Json, channels: Sequence[Json]) -> dict[str, Any]:

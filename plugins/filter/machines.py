@@ -20,7 +20,7 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.machines_m
     with_memory,
 )
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.machines_nix import parse_nix_machines
-from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.notices import HORIZON_SECONDS
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.notices import read_horizon
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.reading import reading_problems
 from ansible_collections.nixmetal.builders.plugins.plugin_utils.fleet_filters import for_operators
 
@@ -38,12 +38,12 @@ def nix_machines_plan(
     memory: str = "",
     keep_seconds: float = 0,
     read_at: str = "",
-    horizon_seconds: float = HORIZON_SECONDS,
+    horizon_seconds: float | str | None = None,
 ) -> dict[str, Any]:
     now = datetime.now(UTC).timestamp()
     known = parse_memory(memory, keep_seconds, now)
     builders, kept = with_memory([facts_of(host) for host in hosts], unread, known)
-    plan = machines_plan(builders, ssh_key, scheme, fractional_speed, leaving, now + horizon_seconds)
+    plan = machines_plan(builders, ssh_key, scheme, fractional_speed, leaving, now + read_horizon(horizon_seconds))
     staying = sorted(set(kept) & set(plan["included"]))
     return {
         **plan,

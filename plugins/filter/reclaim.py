@@ -10,15 +10,15 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.notices import HORIZON_SECONDS
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.notices import read_horizon
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.reclaims import due, entries_of, reasons_of
 from ansible_collections.nixmetal.builders.plugins.plugin_utils.fleet_filters import for_operators
 
 Json = Mapping[str, Any]
 
 
-def builder_reclaim_due(notices: Iterable[Json], horizon_seconds: float = HORIZON_SECONDS) -> list[Json]:
-    return due(notices, time.time() + horizon_seconds)
+def builder_reclaim_due(notices: Iterable[Json], horizon_seconds: float | str | None = None) -> list[Json]:
+    return due(notices, time.time() + read_horizon(horizon_seconds))
 
 
 def builder_reclaim_reasons(notices: Iterable[Json]) -> dict[str, str]:

@@ -14,6 +14,7 @@ from typing import Any
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet import rollout, rollout_step
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.errors import FleetError
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.facts import facts_of
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.notices import read_horizon
 from ansible_collections.nixmetal.builders.plugins.plugin_utils.fleet_filters import for_operators
 
 Hosts = Iterable[Mapping[str, Any]]
@@ -54,7 +55,8 @@ def _settings(given: Json) -> rollout_step.RolloutSettings:
     unknown = sorted(set(given) - names)
     if unknown:
         raise FleetError(f"a rollout has no setting {', '.join(unknown)}")
-    return rollout_step.checked(rollout_step.RolloutSettings(**given))
+    horizon = read_horizon(given.get("horizon_seconds"))
+    return rollout_step.checked(rollout_step.RolloutSettings(**{**given, "horizon_seconds": horizon}))
 
 
 class FilterModule:

@@ -6,15 +6,30 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.errors import FleetError
 from ansible_collections.nixmetal.builders.plugins.module_utils.timestamps import parse_any
 
 # What counts where the operator says nothing (builder_reclaim_horizon_seconds).
 HORIZON_SECONDS = 3600.0
 
 Facts = Mapping[str, Any]
+
+
+def read_horizon(given: Any) -> float:
+    """The operator's seconds, also as text. What is no such number is refused: taken for 0, it would send builds to machines that go."""
+    if given is None:
+        return HORIZON_SECONDS
+    try:
+        seconds = math.nan if isinstance(given, bool) else float(given)
+    except (TypeError, ValueError):
+        seconds = math.nan
+    if not (math.isfinite(seconds) and seconds > 0):
+        raise FleetError(f"builder_reclaim_horizon_seconds: {given!r} is not a number of seconds above 0, such as 3600")
+    return seconds
 
 
 def termination_time(facts: Facts) -> str | None:

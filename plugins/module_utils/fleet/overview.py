@@ -14,7 +14,11 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.autoscale_
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.autoscale_machines import Machine, read_machines
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.autoscale_settings import TAG, Limits, Settings
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.drains import owners
-from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.notices import termination_time
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.notices import (
+    near_end,
+    read_horizon,
+    termination_time,
+)
 
 Json = Mapping[str, Any]
 
@@ -23,7 +27,12 @@ def overview(builders: Sequence[Json], readings: Json, fleet: str, ceiling: Any,
     """Machines by id, and totals. What is not known is None, here and in every sum that it is part of."""
     offers = readings["offers"]
     limits = Limits(
-        fleet, "", float(ceiling or 0), drain_tag=readings["drain_tag"], boot_seconds=readings["boot_seconds"]
+        fleet,
+        "",
+        float(ceiling or 0),
+        drain_tag=readings["drain_tag"],
+        boot_seconds=readings["boot_seconds"],
+        horizon_seconds=read_horizon(readings.get("horizon_seconds")),
     )
     prices = {**_bids(readings["bids"], builders), **readings["prices"]}
     machines = read_machines(
@@ -36,7 +45,10 @@ def overview(builders: Sequence[Json], readings: Json, fleet: str, ceiling: Any,
     )
     facts = {str(entry.get("builder_id")): entry for entry in builders}
     cost = committed(machines, readings["requests"])
-    rows = [_row(machine, facts[machine.id], offers, limits.drain_tag) for machine in machines if machine.id in facts]
+    until = now.timestamp() + limits.horizon_seconds
+    rows = [
+        _row(machine, facts[machine.id], offers, limits.drain_tag, until) for machine in machines if machine.id in facts
+    ]
     for row in rows:
         if row["id"] in (readings.get("unread") or ()):
             row["coming_up"] = None  # it may have said that it is up, where nobody could read it
@@ -57,7 +69,7 @@ def overview(builders: Sequence[Json], readings: Json, fleet: str, ceiling: Any,
     }
 
 
-def _row(machine: Machine, facts: Json, offers: Mapping[str, Json], drain_tag: str) -> dict[str, Any]:
+def _row(machine: Machine, facts: Json, offers: Mapping[str, Json], drain_tag: str, until: float) -> dict[str, Any]:
     return {
         "id": machine.id,
         "provider": facts.get("builder_provider"),
@@ -73,6 +85,7 @@ def _row(machine: Machine, facts: Json, offers: Mapping[str, Json], drain_tag: s
         "jobs_reason": machine.jobs_reason,
         "drained_by": owners(facts, drain_tag) if machine.drained else [],
         "termination_time": termination_time(facts),
+        "reclaimed": near_end(facts, until) is not None,
         "bought_by": _bought_by(facts, machine),
         "usd_per_hour": _market_price(facts, offers),
         "usd_per_hour_at_most": machine.usd,

@@ -65,7 +65,7 @@ def _more(row: Json) -> str:
     """What is not as it usually is, and what it runs."""
     parts = [row["problem"]] if row["problem"] else []
     if row["termination_time"]:
-        parts.append(f"RECLAIMED at {row['termination_time']}")
+        parts.append(f"{'RECLAIMED' if row['reclaimed'] else 'ends'} at {row['termination_time']}")
     if row["state"] != "active" or row["coming_up"]:
         parts.append(f"state {row['state']}{', not heard of yet' if row['state'] == 'active' else ''}")
     if row["coming_up"] is None:
