@@ -96,8 +96,8 @@ def _token(given: str, path: str) -> str:
     value = given or held
     if not value:
         raise SettingError(
-            f"The API token is not set: set the option metal_auth_token or metal_auth_token_file, or the environment variable "
-            f"{TOKEN_NAMES[0]} or {TOKEN_FILE_NAMES[0]}."
+            f"The API token is not set: set the option metal_auth_token or the environment variable {TOKEN_NAMES[0]}, or, for a file "
+            f"that holds it, metal_auth_token_file or {TOKEN_FILE_NAMES[0]}."
         )
     if not value.isascii() or not value.isprintable() or " " in value:
         raise SettingError("metal_auth_token holds characters that no token has, such as spaces or line breaks.")

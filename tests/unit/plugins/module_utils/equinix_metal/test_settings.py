@@ -35,7 +35,7 @@ def test_good_settings() -> None:
         ({"metal_api_url": "http://u:hush@metal.test:port"}, "must not hold a user name"),
         ({"metal_api_url": "http://metal.test?x=1"}, "without a query"),
         ({"metal_api_url": "http://metal.test?token=hush"}, "without a query"),
-        ({"metal_auth_token": None}, "metal_auth_token_file, or the environment variable METAL_AUTH_TOKEN"),
+        ({"metal_auth_token": None}, "metal_auth_token or the environment variable METAL_AUTH_TOKEN"),
         ({"metal_auth_token": "two words"}, "characters that no token has"),
         ({"metal_auth_token": "t\u00f6ken"}, "characters that no token has"),
         ({"project_id": " "}, "project_id or the environment variable METAL_PROJECT_ID"),
@@ -69,7 +69,7 @@ def test_the_token_may_stand_in_a_file(tmp_path) -> None:
     with pytest.raises(SettingError, match="hold different tokens") as caught:  # one of them may be another account's
         from_options(named, {})
     assert "secret" not in str(caught.value)
-    with pytest.raises(SettingError, match="metal_auth_token_file"):
+    with pytest.raises(SettingError, match="metal_auth_token_file or METAL_AUTH_TOKEN_FILE"):
         from_options({**GOOD, "metal_auth_token": None}, {})
 
 
