@@ -119,6 +119,7 @@ def taps(name: str) -> list[str]:
     return [link["ifname"] for link in links if link["ifname"].startswith("tap")]
 
 
+@pytest.mark.long  # the loop boots machines in each run
 def test_a_machine_boots_its_script_and_leaves_nothing_behind(namespace, tmp_path):
     call = Client(namespace)
     with running(tmp_path, in_namespace(namespace), **settings()) as emulator:

@@ -59,6 +59,7 @@ def test_a_drain_takes_the_machine_out_and_a_restore_puts_it_back(fleet: Any, ma
     assert f"build@{address(fleet, machine)} " in fleet.machines.read_text()
 
 
+@pytest.mark.long
 def test_each_coordinator_has_its_own_settings_and_none_of_the_one_before(fleet: Any, machine: str) -> None:
     """The first one's were kept as facts, so the second one's file stayed as it was, with the drained machine in it."""
     hosts = yaml.safe_load((fleet.inventory / "hosts.yml").read_text())
