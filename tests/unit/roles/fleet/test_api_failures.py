@@ -73,7 +73,7 @@ def laden(fleet: Any) -> Any:
     first = fleet.lab.get("/machines").json()["machines"][0]
     fleet.api.put(f"/devices/{first['id']}", json={"tags": [*first["tags"], "skip-hydra"]}).raise_for_status()
     fleet.first = first["id"]
-    time.sleep(1.1)
+    time.sleep(1.1)  # the cached reading is too old then, and the API is asked
     return fleet
 
 
@@ -104,7 +104,7 @@ def lasting(laden: Any) -> Iterator[Any]:
     listing = [sys.executable, "-m", "ansible", "inventory", "-i", str(laden.inventory), "--list"]
     subprocess.run([*listing, "--flush-cache"], check=True, capture_output=True)
     assert stale.exists()
-    time.sleep(1.1)
+    time.sleep(1.1)  # the cached reading is too old then, and the API is asked
     yield laden
     source.write_text(before, encoding="utf-8")
     stale.unlink()

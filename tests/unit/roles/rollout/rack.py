@@ -7,23 +7,20 @@
 from __future__ import annotations
 
 import json
-import shutil
-import threading
 import time
 import urllib.parse
 import uuid
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
+from http.server import BaseHTTPRequestHandler
 
-from world import SSH
+from world import Answering
 
 DOWN_SECONDS = 2.0
 
 
 @dataclass
 class Machine:
-    """One that boots whatever the channel has. A dead one does not come back."""
+    """One that boots whatever the channel has."""
 
     address: str
     host_key: str
@@ -32,7 +29,6 @@ class Machine:
     jobs: int = 0
     reboots: int = 0
     up_at: float = 0.0
-    dead: bool = False
 
     def reboot(self, image: str) -> None:
         self.reboots += 1
@@ -41,40 +37,19 @@ class Machine:
 
     @property
     def is_up(self) -> bool:
-        return not self.dead and time.monotonic() >= self.up_at
+        return time.monotonic() >= self.up_at
 
 
-class Rack:
+class Rack(Answering):
     """The machines by name, the image that they boot next, and what they answer."""
 
     def __init__(self, machines: dict[str, Machine], image: str) -> None:
         self.machines = machines
         self.image = image
-        self.dying: set[str] = set()
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
-        self.thread = threading.Thread(target=self.server.serve_forever)
-        self.thread.start()
-
-    def stop(self) -> None:
-        self.server.shutdown()
-        self.thread.join()
-        self.server.server_close()
-
-    def ssh_client(self, path: Path) -> Path:
-        """What stands in for ssh where machines are asked what they run."""
-        path.write_text(SSH.replace("@curl@", self._curl()).replace("@url@", self.url), encoding="utf-8")
-        path.chmod(0o755)
-        return path
+        self.start()
 
     def reboot_command(self) -> str:
-        return f"{self._curl()} --noproxy '*' -sS -f {self.url}/reboot/{{{{ provider_request.device_id }}}}"
-
-    @staticmethod
-    def _curl() -> str:
-        curl = shutil.which("curl")
-        assert curl, "the tests of rollouts want curl"
-        return curl
+        return f"{self.curl()} --noproxy '*' -sS -f {self.url}/reboot/{{{{ provider_request.device_id }}}}"
 
     def ssh(self, address: str, known: str) -> tuple[int, str]:
         machine = next(one for one in self.machines.values() if one.address == address)
@@ -89,7 +64,6 @@ class Rack:
         if not self.machines[name].is_up:
             return 503, "no route"
         self.machines[name].reboot(self.image)
-        self.machines[name].dead = name in self.dying
         return 200, ""
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:

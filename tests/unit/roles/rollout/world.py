@@ -32,18 +32,8 @@ exec @curl@ --noproxy '*' -sS -f --max-time 10 -G --data-urlencode "known=$(cat 
 """
 
 
-@dataclass
-class World:
-    """The builders' jobs by address, and what waits in Hydra's queue. `broken` names what fails: down, empty, renamed, null."""
-
-    api: str
-    token: str = "lab-token"
-    project: str = "7d1b3f0e-52c4-4c8e-9a5e-0c1d2e3f4a5b"
-    jobs: dict[str, int] = field(default_factory=dict)
-    runnable: int = 0
-    broken: str = ""
-    unreachable: set[str] = field(default_factory=set)
-    asked: list[str] = field(default_factory=list)
+class Answering:
+    """A server on the loopback, and what stands in for ssh and asks it what machines run."""
 
     def start(self) -> None:
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -57,11 +47,32 @@ class World:
         self.server.server_close()
 
     def ssh_client(self, path: Path) -> Path:
-        curl = shutil.which("curl")
-        assert curl, "the tests of rollouts want curl"
-        path.write_text(SSH.replace("@curl@", curl).replace("@url@", self.url), encoding="utf-8")
+        path.write_text(SSH.replace("@curl@", self.curl()).replace("@url@", self.url), encoding="utf-8")
         path.chmod(0o755)
         return path
+
+    @staticmethod
+    def curl() -> str:
+        curl = shutil.which("curl")
+        assert curl, "the tests of rollouts want curl"
+        return curl
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        raise NotImplementedError
+
+
+@dataclass
+class World(Answering):
+    """The builders' jobs by address, and what waits in Hydra's queue. `broken` names what fails: down, empty, renamed, null."""
+
+    api: str
+    token: str = "lab-token"
+    project: str = "7d1b3f0e-52c4-4c8e-9a5e-0c1d2e3f4a5b"
+    jobs: dict[str, int] = field(default_factory=dict)
+    runnable: int = 0
+    broken: str = ""
+    unreachable: set[str] = field(default_factory=set)
+    asked: list[str] = field(default_factory=list)
 
     # -- the cloud -------------------------------------------------------------------------------
 
