@@ -6,10 +6,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -165,6 +167,40 @@ def test_of_two_that_break_the_same_lock_none_takes_the_next_holders(place: Lock
     with pytest.raises(FleetError, match="nothing was broken"):
         break_lock(place, claim["lock_id"], "carol", "dead")
     confirm(place, new["lock_id"])
+
+
+@pytest.mark.parametrize("event", ["broken", "resumed"])
+def test_what_is_taken_from_a_holder_is_on_the_disk_before_it_is_taken(
+    place: LockPlace, monkeypatch: pytest.MonkeyPatch, event: str
+) -> None:
+    claim = acquire(place, ALICE).claim
+
+    def die(_path: str, _lock_id: str) -> bool:
+        raise InterruptedError
+
+    monkeypatch.setattr(lock_module, "withdraw_claim", die)
+    take = {
+        "broken": lambda: break_lock(place, claim["lock_id"], "bob@laptop", "dead"),
+        "resumed": lambda: acquire(place, ALICE._replace(resume=True)),
+    }[event]
+    with pytest.raises(InterruptedError):
+        take()
+    assert [(entry["event"], entry["lock"]) for entry in journal(place)] == [(event, claim)]
+    confirm(place, claim["lock_id"])
+
+
+def test_a_change_of_the_lock_waits_for_one_that_is_under_way(place: LockPlace) -> None:
+    lock_id = acquire(place, ALICE).claim["lock_id"]
+    with open(f"{place.path}.guard", "rb") as guard, ThreadPoolExecutor(1) as pool:
+        fcntl.flock(guard, fcntl.LOCK_EX)
+        breaking = pool.submit(break_lock, place, lock_id, "bob@laptop", "dead")
+        with pytest.raises(TimeoutError):
+            breaking.result(0.1)
+        confirm(place, lock_id)
+        fcntl.flock(guard, fcntl.LOCK_UN)
+        broken = breaking.result(30)
+    assert broken is not None
+    assert broken["lock_id"] == lock_id
 
 
 def test_a_run_waits_for_the_other(place: LockPlace) -> None:

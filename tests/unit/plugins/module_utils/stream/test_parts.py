@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import time
@@ -58,6 +59,29 @@ def test_a_part_is_continued_at_its_last_mark(tmp_path, noise):
     part.settle(str(tmp_path / "done"), 0o444)
     assert (tmp_path / "done").read_bytes() == content
     assert os.listdir(tmp_path) == ["done"]
+
+
+def test_a_part_that_ends_with_its_last_mark_is_kept_whole(tmp_path, noise):
+    content = noise(5000)
+    begin(tmp_path, content, 3000)
+    part = Part(str(tmp_path), entry_of(content))
+    assert part.length == 3000
+    part.close()
+
+
+def test_a_part_that_is_swept_away_before_it_is_locked_is_made_anew(tmp_path, monkeypatch):
+    lock = fcntl.flock
+
+    def late(descriptor, how):
+        monkeypatch.setattr(parts.fcntl, "flock", lock)
+        os.unlink(tmp_path / entry_of(b"abc").sha256)
+        lock(descriptor, how)
+
+    monkeypatch.setattr(parts.fcntl, "flock", late)
+    part = Part(str(tmp_path), entry_of(b"abc"))
+    part.write(memoryview(b"abc"))
+    part.settle(str(tmp_path / "done"), 0o444)
+    assert (tmp_path / "done").read_bytes() == b"abc"
 
 
 def test_a_part_that_is_whole_needs_nothing(tmp_path, noise):
@@ -114,6 +138,20 @@ def test_a_lender_of_other_contents_is_found_out(tmp_path, noise):
         part.verify("a donor")
 
 
+@pytest.mark.parametrize("by_kernel", [True, False])
+def test_no_more_is_borrowed_than_the_file_lacks(tmp_path, noise, monkeypatch, by_kernel):
+    if not by_kernel:
+        monkeypatch.setattr(parts.os, "copy_file_range", refuse)
+    content = noise(500)
+    (tmp_path / "donor").write_bytes(content + noise(500))
+    part = Part(str(tmp_path), entry_of(content))
+    with open(tmp_path / "donor", "rb") as donor:
+        assert part.borrow(donor.fileno(), 0, memoryview(bytearray(1000))) == 500
+    part.verify()
+    part.settle(str(tmp_path / "done"), 0o444)
+    assert (tmp_path / "done").read_bytes() == content
+
+
 def test_more_than_was_announced_is_refused(tmp_path):
     part = Part(str(tmp_path), entry_of(b"abc"))
     with pytest.raises(StreamError, match="more than the 3 bytes of initrd-00"):
@@ -161,6 +199,18 @@ def test_sweep_removes_what_nobody_wants_or_holds(tmp_path, noise):
     assert sorted(os.listdir(tmp_path)) == sorted([kept.name, kept.name + ".journal", Path(held.path).name])
     assert parts.interrupted(str(tmp_path)) == {kept.name: 2000, Path(held.path).name: 0}
     held.close()
+
+
+def test_sweep_spares_what_a_transfer_holds_however_old_it_is(tmp_path):
+    held = [Part(str(tmp_path), entry_of(b"abc")) for _number in range(2)]  # the second one has a name of its own
+    for part in held:
+        os.utime(part.path, (0, 0))
+    parts.sweep(str(tmp_path), set())
+    assert {path.name for path in tmp_path.iterdir()} == {Path(part.path).name for part in held}
+    for part in held:
+        part.close()
+    parts.sweep(str(tmp_path), set())
+    assert os.listdir(tmp_path) == []
 
 
 def test_sweep_keeps_what_another_image_may_soon_go_on_with(tmp_path, noise):

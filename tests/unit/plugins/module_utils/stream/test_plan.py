@@ -14,7 +14,13 @@ from hypothesis import strategies as st
 from ansible_collections.nixmetal.builders.plugins.module_utils.stream import limits
 from ansible_collections.nixmetal.builders.plugins.module_utils.stream.blob_store import Donor
 from ansible_collections.nixmetal.builders.plugins.module_utils.stream.manifest import Entry, Piece
-from ansible_collections.nixmetal.builders.plugins.module_utils.stream.plan import Job, Segment, schedule, segments
+from ansible_collections.nixmetal.builders.plugins.module_utils.stream.plan import (
+    Job,
+    Segment,
+    plan_lanes,
+    schedule,
+    segments,
+)
 
 
 def name(number: int) -> str:
@@ -95,6 +101,19 @@ def test_two_files_grow_side_by_side_and_the_third_takes_the_place_of_the_first_
         ("initrd-1", (20, 10)), ("initrd-2", (0, 6)), ("initrd-1", (30, 1)), ("initrd-2", None), ("initrd-1", None),
     ]  # fmt: skip
     assert [job.lane for job in jobs] == [0, 1, 0]
+
+
+def test_each_connection_brings_files_of_its_own_unless_one_borrows_from_another():
+    apart = plan_lanes(jobs_of([[15], [31], [6]]), 2)
+    assert [[job.entry.name for job, segment in steps if not segment] for steps in apart] == [
+        ["initrd-0", "initrd-2"],
+        ["initrd-1"],
+    ]
+    together = plan_lanes(jobs_of([[15], [31], [6, 15]]), 2)
+    assert [[job.entry.name for job, segment in steps if not segment] for steps in together] == [
+        ["initrd-0", "initrd-1", "initrd-2"],
+        [],
+    ]
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -207,6 +207,18 @@ def test_an_image_that_is_streamed_again_counts_as_new(transfer, make_image, noi
     assert store.finish() is False
 
 
+def test_an_image_whose_manifest_changed_and_its_files_did_not_is_staged_anew(transfer, make_image, noise, tmp_path):
+    image = make_image({"kernel": noise(1000)})
+    transfer(image, tmp_path / "web")
+    text = (image / "manifest.json").read_text().replace("quiet", "debug")
+    (image / "manifest.json").write_text(text)
+    store = store_of(image, tmp_path / "web")
+    assert store.lacking(remember=True) == []
+    assert store.finish() is True
+    staged = tmp_path / "web" / ".state" / "staging" / "0123abcd-image" / "manifest.json"
+    assert staged.read_text() == text
+
+
 def test_a_damaged_donor_is_found_out_and_not_trusted_again(transfer, make_image, noise, tmp_path):
     old = noise(400_000)
     image = make_image({"initrd-00": old}, "old", {"initrd-00": 100_000})
@@ -256,6 +268,34 @@ def test_space_is_checked_before_the_first_byte(make_image, noise, tmp_path, mon
     with pytest.raises(StreamError, match=r"made/yet: 6048576 bytes are needed and 4000000 are free"):
         plan.check_space(store, store.lacking(remember=False))
     assert not (tmp_path / "not").exists()
+
+
+def test_what_an_interruption_left_here_needs_no_space_again(make_image, noise, tmp_path, monkeypatch):
+    store = store_of(make_image({"kernel": noise(5_000_000)}), tmp_path / "web")
+    store.prepare()
+    lacking = store.lacking(remember=False)
+    part = parts.Part(store.parts, lacking[0])
+    part.write(memoryview(noise(3_000_000)))
+    part.close()
+    usage = plan.shutil.disk_usage(str(tmp_path))
+    monkeypatch.setattr(plan.shutil, "disk_usage", lambda path: usage._replace(free=2_000_000 + plan.SPARE))
+    plan.check_space(store, lacking)
+    monkeypatch.setattr(plan.shutil, "disk_usage", lambda path: usage._replace(free=1_999_999 + plan.SPARE))
+    with pytest.raises(StreamError, match="3048576 bytes are needed and 3048575 are free"):
+        plan.check_space(store, lacking)
+
+
+def test_a_blob_that_was_changed_since_it_was_verified_lends_nothing(transfer, make_image, noise, tmp_path):
+    old = noise(400_000)
+    transfer(make_image({"initrd-00": old}, "old", {"initrd-00": 100_000}), tmp_path / "web")
+    longer = old + noise(100_000)
+    store = store_of(make_image({"initrd-00": longer}, "new", {"initrd-00": 100_000}), tmp_path / "web")
+    lacking = store.lacking(remember=True)
+    assert len(store.donors(lacking)) == 4
+    blob = tmp_path / "web" / "blobs" / "sha256" / digest(old)
+    blob.chmod(0o644)
+    blob.write_bytes(b"?" * len(old))
+    assert store.donors(lacking) == {}
 
 
 def test_a_bandwidth_limit_is_kept(transfer, make_image, noise, tmp_path):
