@@ -13,33 +13,6 @@ import pytest
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.stream import tree_store
 
-Steps = list[tuple[str, str]]
-
-
-@pytest.fixture
-def steps(monkeypatch) -> Steps:
-    """Flushes and new names, in the order in which they were done: ("flush", path), ("name", path), ("was", path before)."""
-    done: Steps = []
-    flush, rename = os.fsync, os.rename
-
-    def fsync(descriptor):
-        flush(descriptor)
-        done.append(("flush", os.readlink(f"/proc/self/fd/{descriptor}")))
-
-    def named(before, path):
-        rename(before, path)
-        done.extend([("was", str(before)), ("name", str(path))])
-
-    monkeypatch.setattr(os, "fsync", fsync)
-    monkeypatch.setattr(os, "rename", named)
-    return done
-
-
-def places(steps: Steps, step: tuple[str, str]) -> list[int]:
-    found = [place for place, done in enumerate(steps) if done == step]
-    assert found, f"{step} is none of {steps}"
-    return found
-
 
 def test_a_blob_is_flushed_before_it_gets_its_name_and_the_names_before_the_image_is_staged(
     steps, transfer, make_image, noise, tmp_path
@@ -47,11 +20,10 @@ def test_a_blob_is_flushed_before_it_gets_its_name_and_the_names_before_the_imag
     dest = tmp_path / "web"
     assert transfer(make_image({"kernel": noise(1000), "initrd-00": noise(2000)}), dest).receiver_error is None
     blobs, staged = dest / "blobs" / "sha256", dest / ".state" / "staging" / "0123abcd-image" / "manifest.json"
-    (end,) = places(steps, ("name", str(staged)))
+    assert len(os.listdir(blobs)) == 2
     for digest in os.listdir(blobs):
-        (flushed,) = places(steps, ("flush", str(dest / ".state" / "parts" / digest)))
-        (named,) = places(steps, ("name", str(blobs / digest)))
-        assert flushed < named < places(steps, ("flush", str(blobs)))[-1] < end
+        flushed, named = steps.first("flush", dest / ".state" / "parts" / digest), steps.first("name", blobs / digest)
+        assert flushed < named < steps.last("flush", blobs) < steps.first("name", staged)
 
 
 @pytest.fixture
@@ -66,12 +38,12 @@ def folder(tmp_path: Path) -> Path:
 def test_a_directory_is_on_the_disk_before_it_is_in_place_and_its_name_after(steps, transfer, folder, tmp_path):
     dest, fresh = tmp_path / "out" / "site", tmp_path / "out" / ".site.stream" / "tree"
     assert transfer(folder, dest, "directory").receiver_error is None
-    (named,) = places(steps, ("name", str(dest)))
-    assert steps[named - 1] == ("was", str(fresh))
+    named = steps.first("name", dest)
+    assert steps.was(dest) == str(fresh)
     copied = fresh / "deep" / "page"  # the second of two equal files is made anew, and was never received
     for path in (fresh, fresh / "deep", copied):
-        assert places(steps, ("flush", str(path)))[-1] < named
-    assert places(steps, ("flush", str(dest.parent)))[-1] > named
+        assert steps.last("flush", path) < named
+    assert steps.last("flush", dest.parent) > named
 
 
 def test_the_old_directory_comes_back_when_the_new_one_cannot_take_its_place(folder, tmp_path, monkeypatch):

@@ -310,6 +310,7 @@ def test_a_busy_side_says_that_it_lives():
     with ThreadPoolExecutor(1) as pool:
         threading.Timer(0.3, done.set).start()
         channel.attend(pool.submit(done.wait))
+    theirs.settimeout(5)
     assert theirs.recv(100).startswith(frame(protocol.PING))
     channel.close()
     theirs.close()
