@@ -279,6 +279,7 @@ def test_a_sender_answers_and_waits_for_the_end(tmp_path):
         (want() + frame(protocol.GO), "closed the connection"),
         (want() + frame(protocol.GO) + frame(protocol.ERROR, b"disk full"), "gave up: disk full"),
         (want() + frame(protocol.GO) + frame(protocol.DONE, b"?"), "something else than its end"),
+        (want() + frame(protocol.GO) + frame(protocol.GO), "a message of kind 3 where 5 was due"),
     ],
 )
 def test_a_receiver_that_says_something_else_is_refused(tmp_path, said, reason):

@@ -327,3 +327,27 @@ def test_a_disk_that_fills_up_is_named_and_what_arrived_is_kept(transfer, make_i
     )
     assert ended.sender_error is not None
     assert len(os.listdir(tmp_path / "web" / ".state" / "parts")) == 1
+
+
+def test_a_file_that_is_no_longer_the_one_of_the_manifest_is_not_begun(make_image, noise):
+    path = make_image({"kernel": noise(1000)}) / "kernel"
+    os.close(source.open_file(str(path), 1000))
+    for size in (999, 1001):
+        with pytest.raises(StreamError, match=f"kernel is no longer the file of {size} bytes"):
+            source.open_file(str(path), size)
+    path.rename(path.with_name("elsewhere"))
+    path.symlink_to("elsewhere")
+    with pytest.raises(StreamError, match="kernel cannot be read: Too many levels of symbolic links"):
+        source.open_file(str(path), 1000)
+
+
+def test_the_sender_hears_of_the_end_only_when_the_image_is_complete(
+    transfer, make_image, noise, tmp_path, monkeypatch
+):
+    def refuse(store):
+        raise StreamError("the manifest cannot be staged")
+
+    monkeypatch.setattr(BlobStore, "finish", refuse)
+    ended = transfer(make_image({"kernel": noise(1000)}), tmp_path / "web")
+    assert "cannot be staged" in str(ended.receiver_error)
+    assert ended.sender_error is not None
