@@ -297,6 +297,19 @@ def test_machine_of_unknown_price_stops_purchases() -> None:
     assert bought(plan(readings({**stranger, "builder_reservation_id": "r"}, runnable=50))) == 4
 
 
+def test_of_two_prices_on_a_machine_the_higher_counts() -> None:
+    """As when the tags of a lifted bid were written beside those of the one before."""
+    answer = plan(readings(machine(1, tags=("nixmetal-usd-per-hour=2.5", "nixmetal-usd-per-hour=0.9"))))
+    assert answer["usd_per_hour"] == 2.5
+
+
+def test_a_machine_that_two_classes_claim_is_nobodys_to_remove() -> None:
+    both = machine(1, tags=("nixmetal-autoscale=big.c3-small-x86",))
+    answer = plan(readings(both), settings(size(), BIG))
+    assert answer["remove"] == []
+    assert "was not bought by the autoscaler" in reason_of(answer, "m1")
+
+
 def test_classes_share_the_ceiling_in_turn_min_first() -> None:
     declared = settings(size(), {**BIG, "min": 1}, ceiling_usd_per_hour=1.5)
     answer = plan(readings(queue=[waiting(50), waiting(9, features=["big-parallel"])]), declared)
@@ -327,6 +340,7 @@ def test_offers_in_order_of_preference() -> None:
 
     first, second = sold("c3.small.x86", "da", 0.4), sold("m3.large.x86", "am", None, 2.5)
     assert chosen(first, second) == [("c3-small-x86", "da")]
+    assert chosen(sold("c3.small.x86", "am", 0.5)) == [("c3-small-x86", "am")], "at the bid, and not above it"
     assert chosen(sold("c3.small.x86", "am", 5), second) == [("m3-large-x86", "am")]
     assert chosen(sold("m3.large.x86", "am", 1, 3.01)).endswith(
         "m3.large.x86 is not to be had in am, da within 3 USD, failed there lately, or is paused"

@@ -97,6 +97,7 @@ def test_grades_are_requests_of_their_own_and_count_towards_the_ceiling(bid: Any
         ([offer("am", price=0.4), offer("da", price=0.4), offer("da", LARGE)], [], (LARGE, "da")),
         ([offer("am", LARGE)], [], (LARGE, "am")),
         ([offer("am", price=0.4), offer("da", LARGE, price=0.5)], [], (SMALL, "am")),
+        ([offer("am", price=0.35), offer("da")], [], (SMALL, "am")),
         ([offer("am", price=None), offer("da")], [], (SMALL, "am")),
         ([offer("am"), offer("da")], [PAUSE], (SMALL, "da")),
         ([offer("am"), offer("am", LARGE)], [PAUSE], (LARGE, "am")),
@@ -107,6 +108,7 @@ def test_grades_are_requests_of_their_own_and_count_towards_the_ceiling(bid: Any
         "fallback-plan",
         "only-fallback",
         "all-too-dear",
+        "at-the-bid",
         "no-price",
         "paused",
         "paused-plan",
@@ -221,6 +223,15 @@ def test_nothing_is_bought_beside_a_machine_of_unknown_cost(bid: Any) -> None:
     assert "(old) 1.5 USD per hour" in priced["problems"][0]
 
 
+def test_a_machine_of_a_live_request_is_no_single_one_whatever_its_name(bid: Any) -> None:
+    """It costs what its request does, and is not ended beside it: a renamed bid leaves the old name on the machines."""
+    old = request(id="r9", name=None, count=1, device_ids=["d9"])
+    its = machine("d9", name="older", kind="spot")
+    plan = plan_of([bid()], [offer("am")], [old], [its], end_undeclared=True)
+    assert [(end["request_id"], end["device_ids"]) for end in plan["ends"]] == [("r9", ["d9"])]
+    assert plan["undeclared_machines"] == []
+
+
 def test_what_lacks_is_bought_where_the_others_are(bid: Any) -> None:
     """The provider refuses it elsewhere, and by then other bids have been ended and bought."""
     own = bid(kind="on_demand", fallback_plans=[LARGE])
@@ -305,6 +316,8 @@ def test_a_document_is_the_same_as_long_as_the_same_would_be_done(bid: Any) -> N
     filled = plan_document(plan_of([bid()], [offer("am", price=0.3)], [request()]), "lab")
     assert differences(then, filled) == []
     assert then["changes"] is False
+    ending = plan_of([bid()], [offer("am")], [request(), request(id="r9", name="old")], end_undeclared=True)
+    assert plan_document(ending, "lab")["changes"] is True
     moved = plan_document(plan_of([bid(count=3)], [offer("da")], ceiling=9), "lab")
     assert moved["changes"] is True
     words = differences(then, moved)
