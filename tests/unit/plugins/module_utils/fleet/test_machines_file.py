@@ -115,6 +115,11 @@ def test_missing_and_second_row_are_caught() -> None:
         check_machines_file(render_file([ROW, ROW]), [ROW])
 
 
+def test_row_that_one_of_the_two_passes_over_is_caught() -> None:
+    with pytest.raises(FleetError, match="Nix would read 2 machines and the legacy Hydra 1"):
+        check_machines_file(render_file([ROW]) + "build@192.0.2.99 x86_64-linux\n", [ROW])
+
+
 class TestNix:
     """Rules of src/libstore/machines.cc."""
 

@@ -18,13 +18,15 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ansible_collections.nixmetal.builders.plugins.module_utils.stream import session
+from ansible_collections.nixmetal.builders.plugins.module_utils.stream import background, session
+from ansible_collections.nixmetal.builders.plugins.module_utils.stream.progress import Progress
 
 CHECKOUT = Path(__file__).resolve().parents[5]
 PROGRAM = """
@@ -220,6 +222,22 @@ def test_a_transfer_that_takes_too_long_ends_by_itself(hosts):
     assert gone(receiving["pid"])
     hosts.run("send", "stop", seconds=10.0)
     assert gone(sending["pid"])
+
+
+def test_a_process_that_no_longer_looks_at_its_deadline_is_ended_all_the_same(monkeypatch):
+    monkeypatch.setattr(background, "GRACE_SECONDS", 0.2)
+
+    def body(report, stopped):
+        report({})
+        threading.Event().wait()
+
+    settings = background.Settings(secrets.token_hex(8), "token", 0.1, 0.1, True)
+    pid = background.start(settings, Progress(), body, patience=10)["pid"]
+    try:
+        assert gone(pid)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def test_strangers_are_refused_and_reported_and_end_nothing(hosts):
