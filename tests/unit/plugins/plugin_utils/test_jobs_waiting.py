@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet import jobs_sources
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.jobs import (
     JobsError,
     JobsReading,
@@ -128,6 +129,17 @@ def test_a_timeout_of_zero_looks_once() -> None:
     watch = wait_idle(world.read, TARGETS, WatchSettings(quiet=30, timeout=0), clock=world.clock)
     assert (len(world.asked), watch.finished) == (1, False)
     assert wait_idle(world.read, TARGETS, WatchSettings(quiet=0, timeout=0), clock=world.clock).finished
+
+
+@pytest.mark.parametrize(("policy", "finished", "seconds"), [("wait", True, 150), ("fail", False, 60)])
+def test_only_the_policy_to_wait_goes_on_beyond_the_time(
+    monkeypatch: pytest.MonkeyPatch, policy: str, finished: bool, seconds: float
+) -> None:
+    world = World(lambda name, now: 0 if now >= 120 else 1)
+    monkeypatch.setattr(jobs_sources, "reader_from", lambda options: world.read)
+    words = {"policy": policy, "until": "all", "seen": {}, "builders": [{"id": "a"}], "source": "hydra"}
+    told = wait_from({"quiet_seconds": 30, "pause_seconds": 10, "timeout": 60, **words}, clock=world.clock)
+    assert (told["finished"], world.now) == (finished, seconds)
 
 
 def test_what_was_seen_must_be_numbers() -> None:

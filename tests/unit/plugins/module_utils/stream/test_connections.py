@@ -23,7 +23,7 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.stream import (
     tls,
 )
 from ansible_collections.nixmetal.builders.plugins.module_utils.stream.calling import Target, connect
-from ansible_collections.nixmetal.builders.plugins.module_utils.stream.errors import StreamError
+from ansible_collections.nixmetal.builders.plugins.module_utils.stream.errors import PeerGoneError, StreamError
 from ansible_collections.nixmetal.builders.plugins.module_utils.stream.protocol import Channel, Place
 from ansible_collections.nixmetal.builders.plugins.module_utils.stream.rendezvous import Listener
 from ansible_collections.nixmetal.builders.plugins.module_utils.stream.timing import Deadline
@@ -218,3 +218,19 @@ def test_a_call_whose_later_connection_fails_leaves_none_open(keys, monkeypatch)
             )
         with pytest.raises(StreamError, match="did not come"):
             waiting.result()
+
+
+def test_each_address_has_its_share_of_the_time(keys, monkeypatch):
+    given = {}
+
+    def call(caller, address, target, limit):
+        given[address] = limit
+        if address != "192.0.2.3":
+            raise PeerGoneError("silent")
+        return "the channel"
+
+    monkeypatch.setattr(calling.Caller, "call", call)
+    target = Target(("192.0.2.1", "192.0.2.2", "192.0.2.3"), 9)
+    assert connect(target, keys.of_sender, "sender", Deadline(6, "connecting"), overall()) == "the channel"
+    assert given["192.0.2.1"] <= 2
+    assert given["192.0.2.2"] <= 3
