@@ -26,6 +26,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.stream import background, session
+from ansible_collections.nixmetal.builders.plugins.module_utils.stream.errors import StreamError
 from ansible_collections.nixmetal.builders.plugins.module_utils.stream.progress import Progress
 
 CHECKOUT = Path(__file__).resolve().parents[5]
@@ -264,10 +265,20 @@ def test_a_side_that_finds_nobody_says_so_at_once(hosts):
     assert f"port {port} of the other side was not reached within 0.3 seconds" in answer["msg"]
 
 
-@pytest.mark.parametrize("ports", ["x", "5-4", "70000", "0-10", "-1"])
-def test_ports_that_are_none_are_refused(hosts, ports):
+def test_ports_that_are_none_are_refused(hosts):
     hosts.manifest = hosts.run("send", "prepare")["manifest"]
-    assert f"ports: '{ports}'" in hosts.run("receive", "listen", ports=ports)["msg"]
+    assert "ports: 'x' is neither a port" in hosts.run("receive", "listen", ports="x")["msg"]
+
+
+@pytest.mark.parametrize("ports", ["x", "5-4", "70000", "65536", "0-10", "-1"])
+def test_ports_beyond_what_there_is(ports):
+    with pytest.raises(StreamError, match=f"ports: '{ports}'"):
+        session.parse_ports(ports)
+
+
+@pytest.mark.parametrize(("ports", "range_"), [("0", (0, 0)), ("65535", (65535, 65535)), ("1-65535", (1, 65535))])
+def test_every_port_that_there_is_may_be_named(ports, range_):
+    assert session.parse_ports(ports) == range_
 
 
 def test_two_transfers_to_one_store_at_once(hosts):
