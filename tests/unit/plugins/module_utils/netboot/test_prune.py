@@ -131,6 +131,14 @@ def test_the_active_release_stays_though_it_is_the_oldest(store: Store, four: li
     assert images(store) == {"one"}
 
 
+def test_what_was_written_within_the_grace_time_stays_though_no_history_tells_of_it(
+    store: Store, four: list[str]
+) -> None:
+    history_path(store).unlink()
+    assert pruned(store, days=0.5).changed is False
+    assert images(store) == {"one", "two", "three", "four"}
+
+
 def test_a_blob_on_its_way_stays(store: Store, four: list[str]) -> None:
     on_its_way = store.blob(b"of an image that is not staged yet")
     pruned(store, days=0.5)
@@ -147,6 +155,20 @@ def test_a_streamed_image_that_is_not_published_yet_keeps_its_blobs(store: Store
     assert publish(
         str(store.root), staged_manifest(str(store.root), "five"), Settings("x", "http://w", "relative", ()), False, 1
     )
+
+
+def test_an_image_that_was_streamed_again_keeps_blobs_that_are_older_than_the_grace_time(
+    store: Store, four: list[str]
+) -> None:
+    store.image("five")
+    came = max(path.stat().st_ctime for path in (store.root / "blobs" / "sha256").iterdir())
+    staged = store.root / ".state" / "staging" / "five" / "manifest.json"
+    while staged.stat().st_ctime <= came:
+        os.utime(staged)
+    done = prune(Writer(str(store.root), False, 1), policy(1, [], 24), came + DAY)
+    assert "five" not in done.rubbish.staged
+    assert {b"kernel of five", b"root of five"} <= blobs(store)
+    assert b"root of one" not in blobs(store)
 
 
 @pytest.mark.parametrize("edited", [False, True])
