@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.nixmetal.builders.plugins.module_utils.fleet import rollout, rollout_step
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet import rollout, rollout_step, rollout_summary
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.errors import FleetError
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.facts import facts_of
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.notices import read_horizon
@@ -50,6 +50,10 @@ def builder_rollout_step(
     return {**dataclasses.asdict(step), "under_way": step.under_way, "finished": step.finished}
 
 
+def builder_rollout_summary(step: Json, images: Mapping[str, str], fleet: str, now: float | None = None) -> list[str]:
+    return rollout_summary.rollout_lines(step, images, fleet, time.time() if now is None else now)
+
+
 def _settings(given: Json) -> rollout_step.RolloutSettings:
     names = {field.name for field in dataclasses.fields(rollout_step.RolloutSettings)}
     unknown = sorted(set(given) - names)
@@ -66,4 +70,5 @@ class FilterModule:
         return {
             "builder_rollout_images": for_operators(builder_rollout_images),
             "builder_rollout_step": for_operators(builder_rollout_step),
+            "builder_rollout_summary": for_operators(builder_rollout_summary),
         }

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[4]
 PACKAGE = "ansible_collections.nixmetal.builders.plugins.filter"
 MODULES = [importlib.import_module(f"{PACKAGE}.{path.stem}") for path in (ROOT / "plugins" / "filter").glob("*.py")]
 # Whose examples stand alone. Those of the others need an inventory, and their roles' tests run them.
-ALONE = {"contracts", "machines", "reclaim", "spot"}
+ALONE = {"contracts", "machines", "reclaim", "spot", "store_summaries"}
 FILTERS = {name: function for module in MODULES for name, function in module.FilterModule().filters().items()}
 
 

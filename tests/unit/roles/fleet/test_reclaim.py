@@ -90,6 +90,11 @@ def test_machines_that_go_leave_the_file_at_once_and_only_single_ones_are_bought
     assert for_days not in (fleet.root / "reclaims" / "ci.jsonl").read_text(encoding="utf-8")
     assert f"foreign machines, never touched: {stranger}" in flat
     assert devices_bought(fleet) == bought + 1
+    told = flat.partition("TASK [nixmetal.builders.builder_reclaim : Say what was done]")[2]
+    assert "1 machine of the fleet ci goes soon" in told
+    assert "Machines file of coordinator: as before, without them" in told
+    assert "Remembered: 1 machine of which nothing was known" in told
+    assert "Bought anew: 1 machine (own), at most 5.00 USD per hour" in told
     assert fleet.requests_made() == 1
 
     fleet.lab.post("/prices", json={"plan": "c3.small.x86", "metro": "am", "price": 9}).raise_for_status()

@@ -125,7 +125,10 @@ def test_a_reading_of_one_fleet_prunes_nothing_unless_there_is_no_other(web: Web
     assert len(list((web.root / "releases/canary").iterdir())) == 2
     done = web.play("prune", **given, builders_reading={**reading, "fleet": "hydra"}, netboot_releases_one_fleet=True)
     assert done.returncode == 0, said(done)
-    assert len(list((web.root / "releases/canary").iterdir())) == 1
+    (left,) = (web.root / "releases/canary").iterdir()
+    assert "web: 1 release and 2 blobs are gone" in said(done)
+    assert f"Stays canary {left.name} two active, among the newest 1" in said(done)
     # Nothing was left out of this one.
     again = web.play("prune", **given, builders_reading={**reading, "fleet": None})
     assert again.returncode == 0, said(again)
+    assert "web: nothing to remove" in said(again)

@@ -50,12 +50,14 @@ def test_every_machine_runs_the_new_image_and_is_back_in_service(fleet: Any) -> 
     done = fleet.play("rollout", **FAST, builder_rollout_at_once="2")
     assert done.returncode == 0, said(done)[-4000:]
     assert images(fleet) == {NEW}
+    assert "3 of 3 machines of the fleet ci run their image, 0 failed Rebooted 3 Time" in said(done)
     assert fleet.reboots() - reboots == 3
     assert all(not {"skip-hydra", "drained-by=rollout@ci"} & set(fleet.tags(name)) for name in fleet.ids())
     assert not [tag for name in fleet.ids() for tag in fleet.tags(name) if tag.startswith("rebooting-from=")]
     assert len(fleet.machines.read_text().splitlines()) == 3
     again = fleet.play("rollout", **FAST)
     assert again.returncode == 0, said(again)[-4000:]
+    assert f"0 failed Rebooted 0 Image {NEW}" in said(again)
     assert fleet.reboots() - reboots == 3
 
 

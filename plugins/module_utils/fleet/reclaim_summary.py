@@ -1,0 +1,64 @@
+# Copyright (c) 2026, nixmetal.builders contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What was done about machines that are taken back, as lines of text that fit a terminal of 80 columns, also when Ansible indents them."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+WIDTH = 72
+
+Json = Mapping[str, Any]
+
+
+def reclaim_lines(leaving: Mapping[str, str], fleet: str, done: Json, check_mode: bool = False) -> list[str]:
+    """Each machine that goes; what became of each machines file; who is new in the memory; what was bought, and what it may cost."""
+    if not leaving:
+        return _wrapped(f"No machine of the fleet {fleet} will be reclaimed soon.")
+    lines = [f"{_machines(len(leaving))} of the fleet {fleet} {'goes' if len(leaving) == 1 else 'go'} soon"]
+    for name, reason in sorted(leaving.items()):
+        lines += [f"  {name}", f"    {reason}"]
+    for host, outcome in sorted(done["files"].items()):
+        lines += _wrapped(f"Machines file of {host}: {_file(outcome, check_mode)}")
+    return lines + _memory(done["new"], check_mode) + _bought(done["bought"], check_mode)
+
+
+def _file(outcome: str, check_mode: bool) -> str:
+    words = {
+        "same": "as before, without them",
+        "changed": "would be written without them" if check_mode else "written without them",
+        "newer": "left as it is, for it was written from a newer reading; run this again",
+    }
+    return words.get(outcome, "NOT written, see above; they may still get builds. Run this again")
+
+
+def _memory(new: Sequence[str], check_mode: bool) -> list[str]:
+    if not new:
+        return ["Remembered and told before: all of them"]
+    return _wrapped(
+        f"{'Would be remembered' if check_mode else 'Remembered'}: {_machines(len(new))} of which nothing was known"
+    )
+
+
+def _bought(results: Sequence[Json], check_mode: bool) -> list[str]:
+    """Only single machines of declared bids are bought anew; a live request and the autoscaler do it for theirs."""
+    bids = [result["bid"] for result in results if result["changed"]]
+    if not bids:
+        return _wrapped("Nothing bought: a live request and the autoscaler replace their own machines")
+    most = sum(bid["max_bid_usd_per_hour"] for bid in bids)
+    names = ", ".join(sorted({bid["name"] for bid in bids}))
+    return _wrapped(
+        f"{'Would be bought' if check_mode else 'Bought'} anew: {_machines(len(bids))} ({names}), at most {most:.2f} USD per hour"
+    )
+
+
+def _machines(number: int) -> str:
+    return f"{number} machine" if number == 1 else f"{number} machines"
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH, subsequent_indent="  ", break_on_hyphens=False)
