@@ -242,6 +242,33 @@ def test_a_damaged_active_release_does_not_stop_the_next(store: Store, damage: s
     assert (second.changed, second.before) == (True, {"release_id": first.release.release_id})
 
 
+@pytest.mark.parametrize("name", ["manifest.json", "netboot.ipxe"])
+def test_one_changed_file_of_the_active_release_is_put_right(store: Store, name: str) -> None:
+    store.image("one")
+    published(store, "one")
+    path = store.root / "lab" / name
+    good = path.read_bytes()
+    path.write_bytes(good + b"# by hand\n")
+    assert published(store, "one").changed is True
+    assert path.read_bytes() == good
+    assert published(store, "one").changed is False
+
+
+def test_a_blob_that_is_written_to_while_it_is_read(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    blob = store.root / "blobs" / "sha256" / store.image("two")["files"][0]["sha256"]
+    real, looks = os.fstat, []
+
+    def look(handle: int) -> os.stat_result:
+        if os.readlink(f"/proc/self/fd/{handle}") == str(blob):
+            looks.append(handle)
+            if len(looks) == 2:
+                os.utime(blob, (1, 1))
+        return real(handle)
+
+    monkeypatch.setattr(os, "fstat", look)
+    Refused(store, r"was written to while it was read; run again when its writer has ended")
+
+
 def test_a_new_blob_is_flushed_with_its_name(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     flushed: list[str] = []
     real = os.fsync
