@@ -12,11 +12,13 @@ import socket
 import ssl
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from authority import Issued, issue, write_pair
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from ansible_collections.nixmetal.builders.plugins.module_utils.netboot import server_certificate
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.errors import NetbootError
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.server_certificate import (
     Demands,
@@ -210,3 +212,21 @@ def _shake_hands(listener: socket.socket, context: ssl.SSLContext, times: int) -
         connection, _address = listener.accept()
         with contextlib.suppress(OSError), context.wrap_socket(connection, server_side=True) as encrypted:
             encrypted.recv(1)
+
+
+def test_a_server_that_says_nothing_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_pair(tmp_path, [WEB, MIDDLE])
+    monkeypatch.setattr(server_certificate, "ANSWER_SECONDS", 0.1)
+    real, patience = socket.create_connection, []
+
+    def connect(*arguments: Any, **more: Any) -> socket.socket:
+        made = real(*arguments, **more)
+        patience.append(made.gettimeout())
+        made.settimeout(0.1)
+        return made
+
+    monkeypatch.setattr(socket, "create_connection", connect)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        assert is_served(str(tmp_path / "fullchain.pem"), address, None) is None
+    assert patience == [0.1]
