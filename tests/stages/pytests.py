@@ -16,8 +16,13 @@ from outcome import Outcome
 
 
 def units(long: bool, folder: str = "tests/unit", more: dict[str, str] | None = None) -> Outcome:
-    """The unit tests, one worker for each core; those of a file stay together, as some are told in order."""
-    return _pytest("units", folder, long, [*_workers(), "--dist", "loadfile"], _real_programs(long) | (more or {}))
+    """The unit tests, one worker for each core; those of a file stay together, as some are told in order.
+
+    The files come in the order in which tests/unit/conftest.py puts them, the long ones first: by the number of their tests,
+    as xdist would have it, those of few and long tests would come last, and one worker would end alone with them.
+    """
+    options = [*_workers(), "--dist", "loadfile", "--no-loadscope-reorder"]
+    return _pytest("units", folder, long, options, _real_programs(long) | (more or {}))
 
 
 def loop(long: bool) -> Outcome:

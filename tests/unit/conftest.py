@@ -20,9 +20,15 @@ import pytest
 if TYPE_CHECKING:
     from ansible_collections.nixmetal.builders.plugins.module_utils.nix.command import Nix
 
+PLAYS = Path(__file__).parent / "roles"
 PROGRAMS = ("nix", "nix-store", "nix-instantiate", "nix-copy-closure", "nix-daemon", "build-remote")
 TOOLS = ("cpio", "mksquashfs", "unsquashfs")
 SETTINGS = {"sandbox": False, "build-users-group": "", "substituters": [], "max-jobs": 2}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole plays first: they take longest, and what is short fills what is left of the workers' time."""
+    items.sort(key=lambda item: PLAYS not in item.path.parents)
 
 
 class RealNix(NamedTuple):
