@@ -234,3 +234,10 @@ def test_what_a_killed_writer_left_is_no_build_and_stops_nobody(store: Any) -> N
     assert [name for name in told if "last_good_build" in name] == [
         'nixmetal_netboot_last_good_build_timestamp_seconds{channel="stable"}'
     ]
+
+
+def test_free_space_is_what_an_ordinary_user_may_fill(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = list(os.statvfs(store.root))
+    values[1], values[3], values[4] = 4096, 99, 10  # f_frsize, f_bfree, f_bavail
+    monkeypatch.setattr(os, "statvfs", lambda _path: os.statvfs_result(values))
+    assert "nixmetal_netboot_free_bytes 40960\n" in write_status(Wanted(str(store.root)), dry_run=True).metrics
