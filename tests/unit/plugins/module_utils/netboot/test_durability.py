@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.export import export
+import pytest
+
+from ansible_collections.nixmetal.builders.plugins.module_utils.netboot import export as exporting
+from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.errors import NetbootError
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.lock import owner_path, store_lock
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.prune import policy
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.pruning import prune
@@ -52,11 +55,28 @@ def test_a_claim_on_the_store_is_on_the_disk_before_anything_is_done(store: Stor
 
 def test_an_export_is_on_the_disk_before_it_has_its_name(store: Store, steps: Steps, tmp_path: Path) -> None:
     dest = tmp_path / "copies" / "lab"
-    export(str(store.root), published(store, "one").release, str(dest), False)
+    exporting.export(str(store.root), published(store, "one").release, str(dest), False)
     named, draft = steps.first("name", dest), steps.was(dest)
     for path in (draft, *(os.path.join(draft, name) for name in os.listdir(dest))):
         assert steps.last("flush", path) < named
     assert named < steps.last("flush", dest.parent)
+
+
+def test_a_blob_that_is_damaged_after_it_was_looked_at_is_not_exported(
+    store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    release, refuse = published(store, "one").release, exporting.refuse_missing
+
+    def damage(root: str, missing: list[Any]) -> None:
+        refuse(root, missing)
+        blob = store.root / "blobs" / "sha256" / release.manifest.kernel.sha256
+        blob.chmod(0o644)
+        blob.write_bytes(b"?" * release.manifest.kernel.size)
+
+    monkeypatch.setattr(exporting, "refuse_missing", damage)
+    with pytest.raises(NetbootError, match=r"the blob of kernel is damaged: .* nothing was exported"):
+        exporting.export(str(store.root), release, str(tmp_path / "copies" / "lab"), False)
+    assert list((tmp_path / "copies").iterdir()) == []
 
 
 def test_a_release_is_gone_from_the_disk_before_its_blobs_go(store: Store, steps: Steps) -> None:
