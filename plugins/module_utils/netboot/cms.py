@@ -191,7 +191,8 @@ def _openssl(signer: Signer, arguments: Iterable[str], text: bytes, what: str) -
         ) from error
     if done.returncode:
         words = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise NetbootError(
-            f"{what} {signer.key}: {words[0] if words else 'openssl gave no reason'}. Nothing was signed."
-        )
+        reason = words[0] if words else "openssl gave no reason"
+        if signer.passphrase_file is None and "pass phrase" in reason:
+            reason = "it has a passphrase, which is to be the first line of a file that passphrase_file names"
+        raise NetbootError(f"{what} {signer.key}: {reason}. Nothing was signed.")
     return done.stdout

@@ -57,6 +57,8 @@ def write_status(wanted: Wanted, dry_run: bool, now: float | None = None) -> Wri
     """Bring page, JSON and metrics up to date."""
     if not os.path.isdir(wanted.root):
         raise NetbootError(f"root: the directory {wanted.root} does not exist; role netboot_server makes it.")
+    if wanted.metrics_file is not None and not os.path.isdir(os.path.dirname(wanted.metrics_file)):
+        raise NetbootError(_unwritable(wanted.metrics_file, "its directory does not exist"))
     try:
         if wanted.good_build_of is not None and not dry_run:
             _note_good_build(wanted.root, check_channel(wanted.good_build_of), time.time() if now is None else now)
@@ -78,8 +80,18 @@ def _write(wanted: Wanted, document: dict[str, Any], dry_run: bool) -> Written:
     metrics = render_metrics(document, _observed(wanted, document))
     changed = _write_pages(wanted.root, document, dry_run)
     if wanted.metrics_file is not None and not dry_run:
-        write_atomic(wanted.metrics_file, metrics.encode("utf-8"))
+        try:
+            write_atomic(wanted.metrics_file, metrics.encode("utf-8"))
+        except OSError as error:
+            raise NetbootError(_unwritable(wanted.metrics_file, error.strerror or str(error))) from error
     return Written(changed, document, metrics)
+
+
+def _unwritable(path: str, reason: str) -> str:
+    return (
+        f"metrics_file: cannot write {path}: {reason}. It belongs into the directory that node exporter's text file collector reads: "
+        "install the exporter, name the directory that it has here, or leave the file out. What is published stays as it is."
+    )
 
 
 def _observed(wanted: Wanted, document: dict[str, Any]) -> Observed:

@@ -241,3 +241,26 @@ def test_free_space_is_what_an_ordinary_user_may_fill(store: Any, monkeypatch: p
     values[1], values[3], values[4] = 4096, 99, 10  # f_frsize, f_bfree, f_bavail
     monkeypatch.setattr(os, "statvfs", lambda _path: os.statvfs_result(values))
     assert "nixmetal_netboot_free_bytes 40960\n" in write_status(Wanted(str(store.root)), dry_run=True).metrics
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_metrics_without_their_directory_are_told_as_such_and_before_anything_is_written(
+    store: Any, dry_run: bool
+) -> None:
+    published(store, "one")
+    with pytest.raises(
+        NetbootError, match="metrics_file: cannot write .*/collector/netboot.prom: its directory does not exist"
+    ):
+        write_status(Wanted(str(store.root), metrics_file=f"{store.root}/collector/netboot.prom"), dry_run)
+    assert not (store.root / "status").exists()
+
+
+def test_metrics_that_cannot_be_written_are_no_fault_of_the_store(store: Any) -> None:
+    published(store, "one")
+    taken = store.root / "taken.prom"
+    taken.mkdir()
+    with pytest.raises(
+        NetbootError, match=r"metrics_file: cannot write .*taken.prom: Is a directory.*stays as it is"
+    ) as told:
+        write_status(Wanted(str(store.root), metrics_file=str(taken)), False)
+    assert "publish below" not in str(told.value)
