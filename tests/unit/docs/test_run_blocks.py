@@ -6,6 +6,7 @@
 
 `<!-- run: FILE -->` before a YAML block writes it to FILE; `<!-- run -->` before a shell block runs it, `<!-- run: long -->` in
 `make check-all` only. The addresses of the endpoint and of Hydra are replaced by those of the emulator and of a small web server.
+After a block that a page makes a claim about, CLAIMS looks at the cloud, the machines file or what was said whether it holds.
 What is not marked is held to name playbooks, variables and alerts that exist.
 """
 
@@ -21,7 +22,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+import urllib.request
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -73,6 +75,7 @@ class Desk:
 
     def __init__(self, root: Path, cloud: str, hydra: str) -> None:
         self.root, self.replaced = root, {ENDPOINT: cloud, HYDRA: hydra, EXAMPLES_PROJECT: PROJECT}
+        self.cloud = cloud
         installed = root / "home" / ".ansible" / "collections" / "ansible_collections" / "nixmetal"
         installed.mkdir(parents=True)
         (installed / "builders").symlink_to(CHECKOUT)
@@ -121,6 +124,17 @@ class Desk:
         self.adapt()
         return done.stdout
 
+    def machines(self) -> list[dict[str, Any]]:
+        """What the emulated cloud has, whoever made it."""
+        request = urllib.request.Request(f"{self.cloud}/metal/v1/projects/{PROJECT}/devices?per_page=100")
+        request.add_header("X-Auth-Token", "lab-token")
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            found: list[dict[str, Any]] = json.load(answer)["devices"]
+        return sorted(found, key=lambda machine: str(machine["id"]))
+
+    def tagged(self, beginning: str) -> list[str]:
+        return [str(tag) for machine in self.machines() for tag in machine["tags"] if str(tag).startswith(beginning)]
+
     def adapt(self) -> None:
         """Addresses of the documentation become those of the servers here."""
         files = list((self.root / "inventory").rglob("*.yml"))
@@ -164,20 +178,124 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
             thread.join()
 
 
+def fleet_that_works(desk: Desk) -> None:
+    """What the tutorial of production leaves, which other pages begin with."""
+    desk.skeleton()
+    for block in marked(CHECKOUT / "docs/tutorials/production.md"):
+        if block.language == "yaml":
+            desk.write(block.what, block.text)
+    desk.run("ansible-playbook -i inventory nixmetal.builders.launch_spot -e spot_fleet_wait=true")
+    assert [machine["state"] for machine in desk.machines()] == ["active"] * 2
+
+
+def nothing_but(expected: int) -> Callable[[Desk, str], None]:
+    def claim(desk: Desk, said: str) -> None:
+        assert "2 c3.medium.x86" in " ".join(said.split())
+        assert [machine["state"] for machine in desk.machines()] == ["active"] * expected
+        assert desk.tagged("hydra") == ["hydra"] * expected
+
+    return claim
+
+
+def handed_to_nix(desk: Desk, said: str) -> None:
+    rows = (desk.root / "machines").read_text(encoding="utf-8").splitlines()
+    assert len([row for row in rows if "x86_64-linux" in row]) == 2
+    assert "Machines 2 of 2, changed" in " ".join(said.split())
+    assert "2 machines of hydra" in said
+
+
+def one_machine_for_the_queue(desk: Desk, said: str) -> None:
+    """Below `min`, so it was bought at once: one, whatever the queue says, and beside the two of the bid."""
+    assert [tag.split(".")[0] for tag in desk.tagged("nixmetal-autoscale=")] == ["nixmetal-autoscale=small"]
+    assert len(desk.tagged("nixmetal-usd-per-hour=")) == 1
+    assert len(desk.machines()) == 3
+
+
+def and_no_second_one(desk: Desk, said: str) -> None:
+    one_machine_for_the_queue(desk, said)
+    assert "localhost" in said
+
+
+def both_looks(desk: Desk, said: str) -> None:
+    told = " ".join(said.split())
+    assert all(str(machine["id"]) in said for machine in desk.machines())
+    assert "2 machines of hydra" in told
+    assert "Nothing to do." in told
+
+
+def drained_and_back(desk: Desk, said: str) -> None:
+    first = str(desk.machines()[0]["id"])
+    told = " ".join(said.split())
+    assert f"1 machines are drained {first}" in told
+    assert f"1 machines are back in service {first}" in told
+    assert desk.tagged("drained-by=") == desk.tagged("skip-hydra") == []
+
+
+def its_state_and_its_events(desk: Desk, said: str) -> None:
+    first = desk.machines()[0]
+    assert str(first["hostname"]) in said
+    assert str(first["ipxe_script_url"]) in said
+    assert said.count("SUCCESS") == 2
+    assert "events" in said
+
+
+def one_is_gone(desk: Desk, said: str) -> None:
+    assert "1 machines are terminated" in " ".join(said.split())
+
+
+def each_machine_or_why_it_is_left_out(desk: Desk, said: str) -> None:
+    """The one that was terminated above is replaced by its request, and may boot yet."""
+    told = " ".join(said.split())
+    found = re.search(r"Machines (\d) of 2,", told)
+    assert found
+    left_out = [machine for machine in desk.machines() if f"{machine['id']}: " in told]
+    assert int(found[1]) + len(left_out) == 2
+
+
+def prices(desk: Desk, said: str) -> None:
+    assert "c3.medium.x86" in said
+
+
+# What a page says of a block, by the page and a part of the block's text.
+CLAIMS: dict[str, dict[str, Callable[[Desk, str], None]]] = {
+    "production": {
+        "launch_spot -e spot_fleet_wait=true": nothing_but(2),
+        "nixmetal.builders.machines": handed_to_nix,
+    },
+    "autoscaling": {
+        "autoscale --check": one_machine_for_the_queue,
+        "grep 'changed=0'": and_no_second_one,
+    },
+    "faults": {
+        "launch_spot --check": both_looks,
+        "nixmetal.builders.restore": drained_and_back,
+        "metal_device_event_info": its_state_and_its_events,
+        "builder_terminate_idle_proved": one_is_gone,
+        "machines --check --diff": each_machine_or_why_it_is_left_out,
+        "nixmetal.builders.prices": prices,
+    },
+}
+
+
 @pytest.mark.parametrize("page", list(runnable()))
 def test_marked_blocks_run(page: Path, desk: Desk) -> None:
     blocks = marked(page)
     if not any("inventories/example inventory" in block.text for block in blocks):
-        desk.skeleton()
-        if page.stem == "faults":
-            desk.run("ansible-playbook -i inventory nixmetal.builders.launch_spot -e spot_fleet_wait=true")
+        fleet_that_works(desk)
+    claims = dict(CLAIMS[page.stem])
     for block in blocks:
         if block.language == "yaml":
             desk.write(block.what, block.text)
-        else:
-            assert block.language == "sh", f"{page}: a block of {block.language} cannot be run"
-            said = desk.run(block.text)
-            assert "[ERROR]" not in said
+            continue
+        assert block.language == "sh", f"{page}: a block of {block.language} cannot be run"
+        text = block.text
+        if "ID" in text and "ID=" not in text:
+            text = re.sub(r"\bID\b", str(desk.machines()[0]["id"]), text)
+        said = desk.run(text)
+        assert "[ERROR]" not in said
+        for part in [part for part in claims if part in block.text]:
+            claims.pop(part)(desk, said)
+    assert not claims, f"{page}: no block has {', '.join(claims)}"
 
 
 def test_pages_with_runs_are_known() -> None:

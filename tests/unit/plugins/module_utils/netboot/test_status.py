@@ -249,7 +249,7 @@ def test_metrics_without_their_directory_are_told_as_such_and_before_anything_is
 ) -> None:
     published(store, "one")
     with pytest.raises(
-        NetbootError, match="metrics_file: cannot write .*/collector/netboot.prom: its directory does not exist"
+        NetbootError, match=r"metrics_file: cannot write .*/collector/netboot.prom: its directory does not exist"
     ):
         write_status(Wanted(str(store.root), metrics_file=f"{store.root}/collector/netboot.prom"), dry_run)
     assert not (store.root / "status").exists()
