@@ -40,14 +40,27 @@ include = {CHECKOUT}/plugins/*
 skip_empty = true
 show_missing = true
 """
-# A Python that has no coverage, such as the system's, runs as ever.
+# A Python that has no coverage, such as the system's, runs as ever. What leaves by os._exit, as Ansible's workers and a stream's
+# processes do, would take its data along.
 START = """\
 try:
     import coverage
 except ImportError:
     pass
 else:
+    import os
+
     coverage.process_startup()
+    leave = os._exit
+
+    def save_and_leave(code):
+        measured = coverage.Coverage.current()
+        if measured is not None:
+            measured.stop()
+            measured.save()
+        leave(code)
+
+    os._exit = save_and_leave
 """
 # ansible-test writes one file for each process, below its output.
 INTEGRATION = tree.COPY / "tests" / "output" / "coverage"

@@ -44,6 +44,25 @@ def test_what_a_subprocess_ran_is_in_the_report(folder: Path) -> None:
     assert (folder / "html" / "index.html").exists()
 
 
+FORKING = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+child = os.fork()
+if not child:
+    from ansible_collections.nixmetal.builders.plugins.module_utils import timestamps
+    os._exit(0)
+os.waitpid(child, 0)
+"""
+
+
+def test_what_a_process_ran_that_leaves_at_once_is_in_the_report_too(folder: Path) -> None:
+    """As Ansible's workers do, and the processes of a stream."""
+    collections = str(coverage_report.CHECKOUT / ".collections")
+    subprocess.run([sys.executable, "-c", FORKING, collections], check=True, env=coverage_report.measured(), cwd=folder)
+    coverage_report.report(Outcome("coverage"))
+    assert "\nplugins/module_utils/timestamps.py " in (folder / "report.txt").read_text(encoding="utf-8")
+
+
 def test_no_data_at_all_is_a_failure(folder: Path) -> None:
     outcome = Outcome("coverage")
     coverage_report.report(outcome)

@@ -35,7 +35,8 @@ def machine(fleet: Any) -> str:
     fleet.world.broken = ""
     fleet.world.jobs.clear()
     name = fleet.ids()[0]
-    fleet.play("restore", "--limit", name, builder_drain_force=True)
+    if any(tag.startswith(("skip-hydra", "drained-by=")) for tag in fleet.tags(name)):
+        fleet.play("restore", "--limit", name, builder_drain_force=True)
     assert "skip-hydra" not in fleet.tags(name)
     return str(name)
 

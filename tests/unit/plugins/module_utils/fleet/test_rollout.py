@@ -686,3 +686,20 @@ def test_a_test_build_that_fails_is_tried_again_and_then_fails(machine: Any) -> 
     assert "no compiler" in step_of(builders, {"m000": {"verifications": 2}}, proofs).failed["m000"]
     good = Proofs(boots=proofs.boots, verified={"m000": ""})
     assert step_of(builders, {"m000": {"verifications": 1}}, good).restore == ["m000"]
+
+
+def test_a_machine_that_was_begun_with_and_is_gone_or_not_ours_any_more_has_failed(machine: Any) -> None:
+    begun: Memory = {"m000": {"begun": 0.0, "channel": URL.format("x86")}}
+    gone = next_step([], ["m000"], SETTINGS, begun, Proofs(), 1.0)
+    assert gone.failed == {"m000": "it is gone, reclaimed or terminated by somebody else"}
+    lifted = states(machine, 1, builder_state="powering_off")
+    assert step_of(lifted, begun).failed == {"m000": "its state is powering_off"}
+    moved = drained(states(machine, 1, builder_boot_url="http://x/netboot.ipxe")[0])
+    assert step_of([moved], begun).failed == {"m000": "it boots http://x/netboot.ipxe, which is no channel of ours"}
+
+
+def test_a_drained_machine_that_runs_the_image_already_is_proved_and_not_rebooted(machine: Any) -> None:
+    there = drained(states(machine, 1, builder_image_id=NEW)[0])
+    assert step_of([there]).verify == ["m000"]
+    done = step_of([there], proofs=Proofs(verified={"m000": ""}))
+    assert (done.restore, done.reboot) == (["m000"], [])

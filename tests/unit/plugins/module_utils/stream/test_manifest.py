@@ -212,3 +212,35 @@ def test_whatever_is_written_is_read_or_refused(outer, inner, as_directory):
 def test_any_text_is_refused_with_a_reason(text):
     with pytest.raises(ManifestError):
         manifest.read_image(text)
+
+
+@pytest.mark.parametrize(
+    ("limit", "reason"),
+    [
+        ("MAX_FILES", "files is not a list of at most 1"),
+        ("MAX_PIECES", "pieces is not a list of at most 1"),
+        ("MAX_SIZE", "is not a number of bytes up to 1"),
+    ],
+)
+def test_more_than_anybody_needs_is_refused(monkeypatch, limit, reason):
+    pieces = [{"size": 2, "sha256": DIGEST}, {"size": 3, "sha256": OTHER}]
+    files = [file(pieces=pieces)] if limit == "MAX_PIECES" else image()["files"]
+    monkeypatch.setattr(limits, limit, 1)
+    with pytest.raises(ManifestError, match=reason):
+        manifest.read_image(json.dumps(image(files=files)))
+
+
+@pytest.mark.parametrize(
+    ("limit", "number", "reason"),
+    [
+        ("MAX_FILES", 2, "more than 2 files"),
+        ("MAX_PIECES", 3, "more than 3 pieces"),
+        ("MAX_SIZE", 9, "more than 9 bytes together"),
+    ],
+)
+def test_all_files_together_have_limits_too(monkeypatch, limit, number, reason):
+    pieces = tuple(manifest.Piece(1, DIGEST) for _number in range(2))
+    entries = tuple(manifest.Entry(name, 5, name * 64, pieces=pieces) for name in "ab")
+    monkeypatch.setattr(limits, limit, number)
+    with pytest.raises(ManifestError, match=reason):
+        manifest.check(manifest.Manifest("directory", "", entries, (("d", 0o755),), ""))

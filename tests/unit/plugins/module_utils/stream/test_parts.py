@@ -251,3 +251,33 @@ def test_whatever_an_interruption_leaves_the_result_is_right(tmp_path, noise, wr
     part.settle(str(folder / "done"), 0o444)
     assert (folder / "done").read_bytes() == content
     assert os.listdir(folder) == ["done"]
+
+
+def test_a_part_that_somebody_else_cuts_is_found_out(tmp_path, noise, monkeypatch):
+    content, honest = noise(500), os.copy_file_range
+
+    def cut(donor, part, *rest):
+        count = honest(donor, part, *rest)
+        os.ftruncate(part, 100)
+        return count
+
+    monkeypatch.setattr(parts.os, "copy_file_range", cut)
+    (tmp_path / "donor").write_bytes(content)
+    part = Part(str(tmp_path), entry_of(content))
+    with (
+        open(tmp_path / "donor", "rb") as donor,
+        pytest.raises(StreamError, match="was made shorter while it was written; nobody else may write there"),
+    ):
+        part.borrow(donor.fileno(), 0, memoryview(bytearray(500)))
+    part.close()
+
+
+def test_what_a_killed_process_left_hidden_is_swept_when_nobody_can_be_at_work_on_it(tmp_path):
+    for name in (".old", ".new", "shown"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_bytes(b"x")
+        (tmp_path / f"{name}.txt").write_bytes(b"x")
+    for name in (".old", ".old.txt", "shown", "shown.txt"):
+        os.utime(tmp_path / name, (0, time.time() - limits.SCRATCH_SECONDS - 60))
+    parts.sweep_scratch(str(tmp_path))
+    assert sorted(os.listdir(tmp_path)) == [".new", ".new.txt", "shown", "shown.txt"]

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import socket
 import ssl
@@ -17,7 +18,11 @@ import pytest
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.stream import limits, rendezvous, tls
 from ansible_collections.nixmetal.builders.plugins.module_utils.stream.calling import Target, connect
-from ansible_collections.nixmetal.builders.plugins.module_utils.stream.errors import PeerGoneError, StreamError
+from ansible_collections.nixmetal.builders.plugins.module_utils.stream.errors import (
+    PeerGoneError,
+    RefusedError,
+    StreamError,
+)
 from ansible_collections.nixmetal.builders.plugins.module_utils.stream.protocol import Channel, greet
 from ansible_collections.nixmetal.builders.plugins.module_utils.stream.rendezvous import Listener
 from ansible_collections.nixmetal.builders.plugins.module_utils.stream.timing import Deadline
@@ -281,3 +286,14 @@ def test_a_key_leaves_no_file_behind(keys, tmp_path, monkeypatch):
 
 def test_an_identity_does_not_show_its_key(keys):
     assert "PRIVATE" not in repr(keys.of_sender)
+
+
+def test_only_the_pinned_certificate_will_do_though_another_is_trusted(keys):
+    """As one that the peer's own would have signed."""
+    ours, theirs = socket.socketpair()
+    pinned = dataclasses.replace(keys.of_receiver, peer_certificate=keys.stranger.certificate)
+    with ours, theirs, ThreadPoolExecutor(1) as pool:
+        shaking = pool.submit(tls.secure, theirs, tls.context(keys.of_sender, False), keys.of_sender, False)
+        with pytest.raises(RefusedError, match="another certificate than the peer's"):
+            tls.secure(ours, tls.context(keys.of_receiver, True), pinned, True)
+        shaking.result().close()
