@@ -47,6 +47,8 @@ CPU is the plugin's process alone. The wall time holds the emulator's work too, 
 Numbers are medians; "times" is how many times as long as ours a plugin takes, as the median over the turns. "Others" is what the rest of
 the machine did meanwhile, in processors: it makes every wall time longer, so that only their relation counts. Of several measurements of
 the same thing the least disturbed one is shown.
+
+![CPU seconds of ours, ours from the cache, and equinix.cloud, for 2,000 and 10,000 machines](pictures/inventory.svg)
 """
 
 

@@ -40,6 +40,19 @@ the rest of the machine did meanwhile, in processors: with two processors, a run
 measurements of a portion the least disturbed one is shown.
 """
 
+# Drawn by tests/benchmarks/charts.py.
+CHARTS = """\
+![Seconds for an image of 1.1 GB that the web host has nothing of: tar and nc, the stream, tar over SSH, scp, rsync and \
+nix-copy-closure](pictures/stream-cold.svg)
+
+![The same with 20 ms each way: the stream with four, eight and one connection, tar and nc, rsync](pictures/stream-delay.svg)
+
+![Seconds for the next release, on five lines: the stream, rsync and nix-copy-closure](pictures/stream-next.svg)
+
+The numbers stand [below](#all-numbers). Left out, because its bar would make dots of all others: the way of the original,
+`ssh tar -z` through a third host (portion original-tmpfs).
+"""
+
 
 def by_portion(results: Iterable[dict[str, Any]]) -> tuple[dict[str, Runs], dict[str, dict[str, Any]]]:
     """Runs and facts of each portion: of several measurements of one, those that were least disturbed by other work."""
@@ -170,7 +183,7 @@ def page(results: list[dict[str, Any]]) -> str:
     days = sorted({result["at"].partition(" ")[0] for result in results})
     head = ("What", "Portion", "Aim", "Measured", "Reached")
     lines = [
-        INTRODUCTION, "## Measured on", "", *(f"- {text}" for text in [*machines, *versions]), f"- {', '.join(days)}", "",
+        INTRODUCTION, CHARTS, "## Measured on", "", *(f"- {text}" for text in [*machines, *versions]), f"- {', '.join(days)}", "",
         "## Aims", "", _row(head), _row(["---"] * len(head)), *(aim.row(runs) for aim in aims(facts, runs)), "",
         NOTES.read_text(), "## All numbers", "", tables(results),
     ]  # fmt: skip
