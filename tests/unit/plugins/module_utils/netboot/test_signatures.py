@@ -82,7 +82,9 @@ def test_a_key_with_a_passphrase(tmp_path: Path) -> None:
     locked = signer(tmp_path / "key", password=b"secret words")
     (tmp_path / "words").write_text("secret words\n")
     digest = {"kernel": hashlib.sha256(b"a").hexdigest()}
-    with pytest.raises(NetbootError, match="it has a passphrase, which is to be the first line of a file that passphrase_file"):
+    with pytest.raises(
+        NetbootError, match="it has a passphrase, which is to be the first line of a file that passphrase_file"
+    ):
         sign_digests(locked, digest)
     made = sign_digests(locked._replace(passphrase_file=str(tmp_path / "words")), digest)
     assert accepted(tmp_path, b"a", made["kernel"]).returncode == 0
