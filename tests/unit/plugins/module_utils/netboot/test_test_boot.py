@@ -68,11 +68,12 @@ def test_another_image_does_not_pass_and_its_last_words_are_told(
 ) -> None:
     begin = time.monotonic()
     with pytest.raises(NetbootError) as refused:
-        booted(store, tmp_path, behaviour, timeout=3)
+        # Those that end by themselves are not waited for, however slow this machine is.
+        booted(store, tmp_path, behaviour, timeout=60 if behaviour in ("is-another", "restarts") else 3)
     assert words in str(refused.value)
     assert "It was not activated" in str(refused.value)
     assert str(refused.value).endswith("booting\nlast words")
-    assert time.monotonic() - begin < 20
+    assert time.monotonic() - begin < 50
 
 
 def test_kvm_that_breaks_down_is_given_up(store: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
