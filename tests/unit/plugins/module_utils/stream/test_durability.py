@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.nixmetal.builders.plugins.module_utils.stream import tree_store
+from ansible_collections.nixmetal.builders.plugins.module_utils.stream import limits, tree_store
 
 
 def test_a_blob_is_flushed_before_it_gets_its_name_and_the_names_before_the_image_is_staged(
@@ -79,3 +79,18 @@ def test_the_error_of_a_last_rename_ends_the_transfer_with_its_reason(
     assert "web: Read-only file system" in str(ended.receiver_error)
     assert ended.sender_error is not None
     assert not (tmp_path / "web" / ".state" / "staging").exists()
+
+
+def test_a_large_file_is_flushed_while_it_comes_one_step_behind(transfer, make_image, noise, tmp_path, monkeypatch):
+    monkeypatch.setattr(limits, "SYNC_STEP", 500_000)
+    flush, behind = os.fdatasync, []
+
+    def flushed(descriptor):
+        flush(descriptor)
+        behind.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+
+    monkeypatch.setattr(os, "fdatasync", flushed)
+    ended = transfer(make_image({"kernel": noise(3_200_000)}), tmp_path / "web")
+    assert ended.receiver_error is None
+    assert 3 <= len(behind) <= 6
+    assert {os.path.dirname(path) for path in behind} == {str(tmp_path / "web" / ".state" / "parts")}
