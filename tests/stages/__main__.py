@@ -32,7 +32,7 @@ def main() -> int:
         "sanity": lambda: ansible_tests.sanity(arguments.long),
         "units": lambda: pytests.units(arguments.long),
         "integration": lambda: ansible_tests.integration(arguments.long),
-        "molecule": molecule,
+        "molecule": lambda: molecule(arguments.long),
         "coverage": lambda: coverage(arguments.long),
         "loop": lambda: pytests.loop(arguments.long),
     }

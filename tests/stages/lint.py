@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import nix_syntax
 import plugin_docs
+import scenario_roles
 import tarball
 from commands import CACHE, CHECKOUT, TOOLS, capture, environment, project_files
 from outcome import Outcome
@@ -70,6 +71,7 @@ def _checks() -> list[tuple[str, Check]]:
     return [
         *checks,
         ("ansible-doc", plugin_docs.check),
+        ("molecule's scenarios", scenario_roles.check),
         ("tarball", tarball.check),
         ("nix-instantiate --parse", nix_syntax.check),
     ]

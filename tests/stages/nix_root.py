@@ -58,7 +58,9 @@ def on_path(root: Path) -> Path:
     folder.mkdir(exist_ok=True)
     for name in PROGRAMS:
         script = folder / name
-        script.write_text(f'#!/bin/sh\nexec {shlex.join(program(root, name))} "$@"\n', encoding="utf-8")
+        # What was started by a link to it goes by the link's name, as Nix does.
+        command = shlex.join(program(root, name)).replace(f" --argv0 {name} ", ' --argv0 "${0##*/}" ', 1)
+        script.write_text(f'#!/bin/sh\nexec {command} "$@"\n', encoding="utf-8")
         script.chmod(0o755)
     return folder
 

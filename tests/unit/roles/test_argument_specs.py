@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Each role's argument specs and its defaults tell the same, and each role has a README and a molecule scenario that runs it."""
+"""Each role's argument specs and its defaults tell the same, and each role has a README."""
 
 from __future__ import annotations
 
@@ -16,13 +16,6 @@ import yaml
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 ROLES = {path.name: path for path in sorted((CHECKOUT / "roles").iterdir())}
-# What runs these is named beside them: they need root, a network of their own, or machines that boot.
-ELSEWHERE = {
-    "lab": "tests/system/conftest.py",
-    "nix_host": "tests/unit/roles/nix_host/test_role.py",
-    "builder_rollout": "tests/unit/roles/rollout/test_rollout_play.py",
-    "builder_verify": "tests/system/test_fleet.py",
-}
 
 
 def loaded(path: Path) -> dict[str, Any]:
@@ -96,27 +89,3 @@ def test_each_role_has_a_readme(role: str) -> None:
     text = (ROLES[role] / "README.md").read_text(encoding="utf-8")
     assert text.startswith(f"# {role}\n")
     assert len(text.splitlines()) > 5
-
-
-def named(*folders: Path) -> set[str]:
-    """The roles that the YAML files of some folders name, those of providers too."""
-    texts = [path.read_text(encoding="utf-8") for folder in folders for path in folder.rglob("*.yml")]
-    found = re.findall(r"\bnixmetal\.builders\.(\w+)|\bprovider: (\w+)", "\n".join(texts))
-    return {name for names in found for name in names} & set(ROLES)
-
-
-def run_by_scenarios() -> set[str]:
-    """Those that a scenario names, and those that they include or depend on."""
-    found: set[str] = set()
-    new = named(CHECKOUT / "extensions" / "molecule")
-    while new:
-        found |= new
-        new = named(*(ROLES[role] / folder for role in new for folder in ("tasks", "meta"))) - found
-    return found
-
-
-@pytest.mark.parametrize("role", ROLES)
-def test_a_molecule_scenario_runs_each_role(role: str) -> None:
-    assert role in run_by_scenarios() | set(ELSEWHERE), f"no scenario of extensions/molecule runs {role}"
-    if role in ELSEWHERE:
-        assert role in (CHECKOUT / ELSEWHERE[role]).read_text(encoding="utf-8") or role == "lab"
