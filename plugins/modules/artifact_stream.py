@@ -177,17 +177,22 @@ image_id:
   description: What the image calls itself, with O(layout=image).
   returned: success
   type: str
-  sample: 0c6kzph7l0dcbfmjap64f0czdafn7hvh-netboot
+  sample: f2g3y1z2c49759dl1sfy2c3lr73cfyk2-lab-image
 manifest:
   description: The image's manifest, with O(layout=image).
   returned: success
   type: dict
-  sample: {schema: 1, image_id: 0c6kzph7l0dcbfmjap64f0czdafn7hvh-netboot, system: x86_64-linux, kernel_params: [], files: []}
+  sample:
+    schema: 1
+    image_id: f2g3y1z2c49759dl1sfy2c3lr73cfyk2-lab-image
+    system: x86_64-linux
+    kernel_params: [panic=10, random.trust_cpu=on]
+    files: []
 bytes_sent:
   description: Bytes of files that went over the wire.
   returned: success
   type: int
-  sample: 1153433600
+  sample: 59302336
 bytes_resumed:
   description: Bytes kept from a transfer that was interrupted.
   returned: success
@@ -212,7 +217,7 @@ files_sent:
   description: Number of files that came into place. Identical files count once.
   returned: success
   type: int
-  sample: 7
+  sample: 6
 files_skipped:
   description: Number of files that were there already.
   returned: success
@@ -223,17 +228,17 @@ files:
   returned: success
   type: list
   elements: str
-  sample: [kernel, initrd-00-base]
+  sample: [kernel, initrd-00-stage-1, 10-libraries.squashfs]
 seconds:
   description: From the moment both hosts had found each other until everything was durable.
   returned: success
   type: float
-  sample: 2.412
+  sample: 1.192
 rate:
   description: Bytes per second over the wire in that time.
   returned: success
   type: int
-  sample: 478206301
+  sample: 49750282
 tls:
   description: Protocol version and cipher of the connection; empty when nothing had to travel.
   returned: success

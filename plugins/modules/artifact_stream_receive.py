@@ -53,28 +53,28 @@ files_total:
   description: Number of different contents in the manifest.
   returned: O(operation=plan), O(operation=listen) or O(operation=connect)
   type: int
-  sample: 7
+  sample: 6
 bytes_total:
   description: Their bytes.
   returned: O(operation=plan), O(operation=listen) or O(operation=connect)
   type: int
-  sample: 1153433600
+  sample: 59302336
 files_lacking:
   description: Names of files that have to travel, the first thousand.
   returned: O(operation=plan), O(operation=listen) or O(operation=connect)
   type: list
   elements: str
-  sample: [kernel, initrd-00-base]
+  sample: [kernel, initrd-00-stage-1, 10-libraries.squashfs]
 files_lacking_count:
   description: Number of files that have to travel.
   returned: O(operation=plan), O(operation=listen) or O(operation=connect)
   type: int
-  sample: 2
+  sample: 6
 bytes_lacking:
   description: Their bytes.
   returned: O(operation=plan), O(operation=listen) or O(operation=connect)
   type: int
-  sample: 1153433600
+  sample: 59302336
 bytes_resumable:
   description: How much of that an interrupted transfer left here.
   returned: O(operation=plan), O(operation=listen) or O(operation=connect)
@@ -94,7 +94,7 @@ outcome:
   description: How it ended.
   returned: when finished
   type: dict
-  sample: {bytes_sent: 1153433600, changed: true}
+  sample: {bytes_sent: 59302336, changed: true}
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -58,17 +58,17 @@ manifest:
   description: The manifest's text.
   returned: O(operation=prepare)
   type: str
-  sample: '{"schema": 1, "image_id": "0c6k…-netboot"}'
+  sample: '{"schema": 1, "image_id": "f2g3…-lab-image"}'
 files_total:
   description: Number of files in the manifest.
   returned: O(operation=prepare)
   type: int
-  sample: 7
+  sample: 6
 bytes_total:
   description: Bytes of all different contents.
   returned: O(operation=prepare)
   type: int
-  sample: 1153433600
+  sample: 59302336
 port:
   description: The port that is listened on.
   returned: O(operation=listen)
@@ -83,7 +83,7 @@ outcome:
   description: How it ended.
   returned: when finished
   type: dict
-  sample: {bytes_sent: 1153433600}
+  sample: {bytes_sent: 59302336}
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -152,17 +152,17 @@ release_id:
   description: The release that is active in the channel now.
   returned: success
   type: str
-  sample: 5f0c1b0a3d9e47c2b1c8a6f0d2e4b7a9
+  sample: 6504879f40263d41f9a49bbcabfa2bab
 image_id:
   description: The image that it boots.
   returned: success
   type: str
-  sample: 3vlh8xfcb0ml5ixd3aqa35vdb2xv8ch0-netboot
+  sample: f2g3y1z2c49759dl1sfy2c3lr73cfyk2-lab-image
 url:
   description: What a machine boots.
   returned: success
   type: str
-  sample: https://netboot.example.org/hydra-x86_64-linux/netboot.ipxe
+  sample: http://10.213.81.11/lab-x86_64-linux/netboot.ipxe
 previous_release_id:
   description: The release that was active before; null when the channel is new.
   returned: success
@@ -173,28 +173,28 @@ kernel_params:
   returned: success
   type: list
   elements: str
-  sample: [init=/nix/store/3vlh8xfcb0ml5ixd3aqa35vdb2xv8ch0-nixos/init, "console=ttyS1,115200n8"]
+  sample: [panic=10, random.trust_cpu=on, console=ttyS0]
 command_line:
   description: The whole kernel command line of the release.
   returned: success
   type: str
-  sample: initrd=initrd-00-base nixmetal.image=3vlh8xfcb0ml5ixd3aqa35vdb2xv8ch0-netboot console=ttyS1,115200n8
+  sample: initrd=initrd-00-stage-1 nixmetal.image=f2g3y1z2c49759dl1sfy2c3lr73cfyk2-lab-image panic=10 random.trust_cpu=on console=ttyS0
 bytes:
   description: Bytes of all files of the image.
   returned: success
   type: int
-  sample: 1139802112
+  sample: 59302336
 bytes_added:
   description: Bytes of those blobs that the release before did not use.
   returned: success
   type: int
-  sample: 56990105
+  sample: 59302336
 bytes_freed:
   description: Bytes of the release before that this one does without. M(nixmetal.builders.netboot_prune) frees them when no
     release needs them any more.
   returned: success
   type: int
-  sample: 51207433
+  sample: 0
 action:
   description: What was done, or would be. V(keep) when O(replaces) is not the active release.
   returned: success

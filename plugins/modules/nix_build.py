@@ -198,24 +198,24 @@ derivation:
   description: Store path of the derivation. Null with O(path).
   returned: success
   type: str
-  sample: /nix/store/4fzl6b8v0hcq8kqq5cqw0xq9kxyyfskx-netboot.drv
+  sample: /nix/store/bj7ykn0q5xmx9fd5sphqfwki9iz8d4jm-lab-image.drv
 outputs:
   description: Store paths of all outputs by their names.
   returned: success
   type: dict
   sample:
-    out: /nix/store/3vlh8xfcb0ml5ixd3aqa35vdb2xv8ch0-netboot
+    out: /nix/store/f2g3y1z2c49759dl1sfy2c3lr73cfyk2-lab-image
 out_path:
   description: Store path of the chosen output, usually C(out).
   returned: success
   type: str
-  sample: /nix/store/3vlh8xfcb0ml5ixd3aqa35vdb2xv8ch0-netboot
+  sample: /nix/store/f2g3y1z2c49759dl1sfy2c3lr73cfyk2-lab-image
 built:
   description: Derivations that were built, or would be, in the order in which they were begun.
   returned: always when Nix came to build
   type: list
   elements: str
-  sample: [/nix/store/4fzl6b8v0hcq8kqq5cqw0xq9kxyyfskx-netboot.drv]
+  sample: [/nix/store/mjyjb7cav92vrlcm6mzzrs6nk9wyqamc-segment-30-nix.drv, /nix/store/bj7ykn0q5xmx9fd5sphqfwki9iz8d4jm-lab-image.drv]
 fetched:
   description: Store paths that were fetched from binary caches, or would be.
   returned: success
@@ -236,7 +236,7 @@ closure_size:
   description: Bytes of RV(out_path) and all that it refers to. Null when that is not in the store.
   returned: success
   type: int
-  sample: 104857600
+  sample: 59305856
 difference:
   description:
     - What the closures differ in to which O(out_link) led before and leads now, an entry for each package.
@@ -255,7 +255,7 @@ failed_derivations:
   returned: when a build failed
   type: list
   elements: str
-  sample: [/nix/store/c0g9dqx5yj2c8w9y1r8p1zv8l3q6gk5h-segment-10-system.drv]
+  sample: [/nix/store/fpg941fmdprbgnf6wymr9jjcd90yfink-segment-10-base.drv]
 log:
   description: Last lines of the failed builds' logs.
   returned: when a build failed
@@ -266,7 +266,7 @@ stderr:
   description: What Nix printed.
   returned: when an evaluation failed
   type: str
-  sample: "error: attribute 'image' missing"
+  sample: "error: file 'nixpkgs' was not found in the Nix search path (add it using $NIX_PATH or -I)"
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -77,12 +77,12 @@ copied:
   returned: success
   type: list
   elements: str
-  sample: [/nix/store/4fzl6b8v0hcq8kqq5cqw0xq9kxyyfskx-netboot.drv]
+  sample: [/nix/store/089cbkbw5sn34dhjiqk4kh3ff79llr20-libmd0_1.0.4-2_amd64.deb, /nix/store/9vl9jfgwppaj5n66nrf87jcs4q4wsrfq-kernel.drv]
 bytes_copied:
   description: Bytes of RV(copied) in the store.
   returned: success
   type: int
-  sample: 7342
+  sample: 62103224
 substituted:
   description: Store paths that the other host lacked and fetched from its binary caches (O(substitute_on_destination)).
   returned: success
