@@ -10,13 +10,17 @@ import os
 import re
 import tempfile
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 import nix_root
 import scenario_roles
 from commands import CHECKOUT, TOOLS, capture, environment
+from follow import follow
 from outcome import Outcome
+
+Run = Callable[[list[str], dict[str, str], Path], tuple[int, str]]
 
 FOLDER = CHECKOUT / "extensions" / "molecule"
 # Played by make check-all and by name, each with its reason.
@@ -51,12 +55,15 @@ def _play_all(chosen: list[str], outcome: Outcome) -> set[str]:
         tempfile.TemporaryDirectory(prefix="nixmetal-molecule-") as folder,
         ThreadPoolExecutor(os.cpu_count() or 1) as pool,
     ):
-        playing = {pool.submit(_play, name, Path(folder) / name, nix): name for name in chosen}
+        # One alone is shown as it goes, others each as a whole.
+        shown = len(chosen) == 1
+        run = follow if shown else capture
+        playing = {pool.submit(_play, run, name, Path(folder) / name, nix): name for name in chosen}
         for future in as_completed(playing):
             name = playing[future]
             code, output, seconds = future.result()
             ran |= roles_in(output)
-            print(f"--- molecule test {name}\n{output.rstrip()}")
+            print(f"--- molecule test {name}\n{'' if shown else output.rstrip()}")
             print(f"--- {name}: {'FAILED' if code else 'passed'} in {seconds:.1f} s", flush=True)
             if code == 0:
                 outcome.passed += 1
@@ -85,7 +92,7 @@ def not_run(ran: set[str], chosen: list[str]) -> list[str]:
     return [role for role, by in scenario_roles.by_role().items() if role not in ran and set(by).intersection(chosen)]
 
 
-def _play(name: str, home: Path, nix: str) -> tuple[int, str, float]:
+def _play(run: Run, name: str, home: Path, nix: str) -> tuple[int, str, float]:
     """Each has a HOME of its own, and so a directory, servers and ports of its own."""
     env = environment(
         home=home,
@@ -97,5 +104,5 @@ def _play(name: str, home: Path, nix: str) -> tuple[int, str, float]:
         NO_COLOR="1",
     )
     begin = time.monotonic()
-    code, output = capture([str(TOOLS / "molecule"), "test", "--scenario-name", name], env, CHECKOUT / "extensions")
+    code, output = run([str(TOOLS / "molecule"), "test", "--scenario-name", name], env, CHECKOUT / "extensions")
     return code, output, time.monotonic() - begin
