@@ -35,8 +35,7 @@ def machine(fleet: Any) -> str:
     fleet.world.broken = ""
     fleet.world.jobs.clear()
     name = fleet.ids()[0]
-    if any(tag.startswith(("skip-hydra", "drained-by=")) for tag in fleet.tags(name)):
-        fleet.play("restore", "--limit", name, builder_drain_force=True)
+    fleet.play("restore", "--limit", name, builder_drain_force=True)
     assert "skip-hydra" not in fleet.tags(name)
     return str(name)
 
