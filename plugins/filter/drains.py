@@ -30,6 +30,10 @@ def builder_drain_tags(hosts: Hosts, tag: str) -> dict[str, list[str]]:
     return {facts["builder_id"]: drains.tags_to_lift(facts, tag) for facts in _facts(hosts)}
 
 
+def builder_tag_requests(hosts: Hosts, tags: Mapping[str, Sequence[str]]) -> dict[str, dict[str, list[str]]]:
+    return drains.tag_requests(_facts(hosts), tags)
+
+
 def builder_jobs_targets(
     hosts: Hosts, ids: Sequence[str], source: str = "ssh", hydra: str = "legacy", scheme: str = "", user: str = ""
 ) -> list[dict[str, Any]]:
@@ -61,6 +65,7 @@ class FilterModule:
         return {
             "builder_drain_problems": for_operators(builder_drain_problems),
             "builder_drain_tags": for_operators(builder_drain_tags),
+            "builder_tag_requests": for_operators(builder_tag_requests),
             "builder_verify_hosts": for_operators(builder_verify_hosts),
             "builder_verify_expected": for_operators(builder_verify_expected),
             "builder_verify_take_out": for_operators(builder_verify_take_out),

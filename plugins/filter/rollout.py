@@ -43,6 +43,7 @@ def builder_rollout_step(
         proofs.get("boots", {}),
         proofs.get("verified", {}),
         frozenset(proofs.get("sent", ())),
+        proofs.get("refused", {}),
     )
     kept = {name: dict(told) for name, told in memory.items()}
     builders = [facts_of(host) for host in hosts]

@@ -12,7 +12,7 @@ version_added: 0.1.0
 author:
   - nixmetal.builders contributors (@nixmetal)
 description:
-  - Adds tags to a machine, or takes them off, in a JSON file on the host on which it runs, the coordinator. The provider role
+  - Adds tags to machines, or takes them off, in a JSON file on the host on which it runs, the coordinator. The provider role
     P(nixmetal.builders.ssh_host#role) uses it, and the inventory plugin P(nixmetal.builders.ssh_builders#inventory) reads the file.
   - The file is edited under a lock and replaced by a rename. One that is missing or malformed is not taken for one without tags.
 attributes:
@@ -25,7 +25,7 @@ attributes:
 options:
   state:
     description:
-      - V(present) adds O(tags), V(absent) takes them off. All other tags stay.
+      - V(present) adds the tags of O(machines), V(absent) takes them off. All other tags stay.
       - V(initialised) makes the file, once, when there is none.
     type: str
     choices: [present, absent, initialised]
@@ -34,18 +34,15 @@ options:
     description: Path of the file.
     type: path
     required: true
-  machine:
-    description: Id of the machine.
-    type: str
-  tags:
-    description: Tags.
-    type: list
-    elements: str
+  machines:
+    description: Tags of each machine, as a list, by the machine's id.
+    type: dict
   declared:
-    description: Tags that the inventory declares for the machine. They are in RV(tags), and cannot be taken off here.
-    type: list
-    elements: str
-    default: []
+    description:
+      - Tags that the inventory declares for each machine, as a list, by the machine's id. They are in RV(machines), and cannot be taken
+        off here.
+    type: dict
+    default: {}
 extends_documentation_fragment:
   - nixmetal.builders.attributes
 seealso:
@@ -62,17 +59,17 @@ EXAMPLES = r"""
 - name: Keep builds away from a machine
   nixmetal.builders.ssh_host_tags:
     path: /var/lib/nixmetal/ssh_host/ci.json
-    machine: rack1-a
-    tags: [skip-hydra]
+    machines:
+      rack1-a: [skip-hydra]
 """
 
 RETURN = r"""
-tags:
-  description: All tags of the machine afterwards, the declared ones first.
+machines:
+  description: All tags afterwards by the machine's id, the declared ones first.
   returned: when O(state) is not V(initialised)
-  type: list
-  elements: str
-  sample: [big-parallel, skip-hydra]
+  type: dict
+  sample:
+    rack1-a: [big-parallel, skip-hydra]
 """
 
 from typing import Any
@@ -85,33 +82,47 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.tags_file 
 ARGUMENTS = {
     "state": {"type": "str", "choices": ["present", "absent", "initialised"], "default": "present"},
     "path": {"type": "path", "required": True},
-    "machine": {"type": "str"},
-    "tags": {"type": "list", "elements": "str"},
-    "declared": {"type": "list", "elements": "str", "default": []},
+    "machines": {"type": "dict"},
+    "declared": {"type": "dict", "default": {}},
 }
-REQUIRED_IF = [("state", "present", ("machine", "tags")), ("state", "absent", ("machine", "tags"))]
+REQUIRED_IF = [("state", "present", ("machines",)), ("state", "absent", ("machines",))]
 
 
 def run(options: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     """What the module answers."""
     if options["state"] == "initialised":
         return {"changed": initialise(options["path"], check_mode)}
-    declared, tags = options["declared"], tuple(options["tags"])
-    if options["state"] == "present":
-        edit = Edit(add=tuple(tag for tag in tags if tag not in declared))
-    else:
-        fixed = sorted(set(tags) & set(declared))
-        if fixed:
-            raise FleetError(
-                f"tags: {', '.join(fixed)} of {options['machine']} is declared in the inventory; take it out of the machine's tags there"
-            )
-        edit = Edit(remove=tags)
-    before, after = edit_tags(options["path"], options["machine"], edit, check_mode)
+    wanted, declared = _lists(options, "machines"), _lists(options, "declared")
+    edits = {
+        machine: _edit(machine, tags, declared.get(machine, []), options["state"]) for machine, tags in wanted.items()
+    }
+    before, after = edit_tags(options["path"], edits, check_mode)
     return {
         "changed": before != after,
-        "tags": declared + [tag for tag in after if tag not in declared],
-        "diff": {"before": {"tags": before}, "after": {"tags": after}},
+        "machines": {
+            machine: own + [tag for tag in after[machine] if tag not in own]
+            for machine, own in ((machine, declared.get(machine, [])) for machine in wanted)
+        },
+        "diff": {"before": before, "after": after},
     }
+
+
+def _lists(options: dict[str, Any], name: str) -> dict[str, list[str]]:
+    for machine, tags in options[name].items():
+        if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+            raise FleetError(f"{name}: {machine} has a list of tags, not {tags!r}")
+    return dict(options[name])
+
+
+def _edit(machine: str, tags: list[str], declared: list[str], state: str) -> Edit:
+    if state == "present":
+        return Edit(add=tuple(tag for tag in tags if tag not in declared))
+    fixed = sorted(set(tags) & set(declared))
+    if fixed:
+        raise FleetError(
+            f"machines: {', '.join(fixed)} of {machine} is declared in the inventory; take it out of the machine's tags there"
+        )
+    return Edit(remove=tuple(tags))
 
 
 def main() -> None:

@@ -139,8 +139,7 @@ DEVICE_POWER_OPTIONS: dict[str, Spec] = {
 DEVICE_TAGS_OPTIONS: dict[str, Spec] = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "fleet": {"type": "str", "required": True},
-    "device_id": {"type": "str", "required": True},
-    "tags": {"type": "list", "elements": "str", "required": True},
+    "machines": {"type": "dict", "required": True},
 }
 
 QUERY_OPTION: dict[str, Spec] = {"query": {"type": "str"}}

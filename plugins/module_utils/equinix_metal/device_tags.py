@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Adding and removing tags of a machine beside others who do the same.
+"""Adding and removing tags of machines beside others who do the same.
 
 The API replaces a machine's tags whole and knows no condition, so between reading and writing another's edit can get lost. As far as
 that allows: the tags are read just before they are written, read again after a moment, and what is not as it should be is done again. A
@@ -12,7 +12,7 @@ tag of another's that was there before the write and is gone after it is not put
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal import devices, ownership
@@ -47,43 +47,60 @@ class Edit:
         return set(self.add) <= seen and not seen & set(self.remove)
 
 
-def edit_from_options(options: dict[str, Any]) -> Edit:
-    tags, present = tuple(options["tags"]), options["state"] == "present"
+def edits_from_options(options: dict[str, Any]) -> dict[str, Edit]:
+    """The edit of each machine, by its id."""
+    return {device_id: _edit(tags, options["state"] == "present") for device_id, tags in options["machines"].items()}
+
+
+def _edit(tags: Any, present: bool) -> Edit:
+    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+        raise SettingError(f"machines: each id has a list of tags, not {tags!r}.")
     for tag in tags:
         if not tag or tag != tag.strip():
-            raise SettingError(f"tags: a tag is a word without spaces around it, not {tag!r}.")
+            raise SettingError(f"machines: a tag is a word without spaces around it, not {tag!r}.")
         if tag.startswith(ownership.PREFIXES):
-            raise SettingError(f"tags: {tag!r} says whose the machine is, and is not changed after its purchase.")
-    return Edit(add=tags) if present else Edit(remove=tags)
+            raise SettingError(f"machines: {tag!r} says whose the machine is, and is not changed after its purchase.")
+    return Edit(add=tuple(tags)) if present else Edit(remove=tuple(tags))
 
 
 def apply(client: Client, options: dict[str, Any], check_mode: bool) -> dict[str, Any]:
-    """Make sure that a machine of the fleet has, or lacks, some tags."""
-    edit, device_id, fleet = edit_from_options(options), options["device_id"], options["fleet"]
-    before = _read(client, device_id, fleet)["tags"]
-    after = edit.applied(before) if check_mode or edit.holds(before) else change(client, device_id, fleet, edit)
-    return {
-        "changed": not edit.holds(before),
-        "device_id": device_id,
-        "tags": after,
-        "diff": {"before": {"tags": before}, "after": {"tags": after}},
-    }
+    """Make sure that machines of the fleet have, or lack, some tags. When one of them is refused, none is changed."""
+    edits, fleet = edits_from_options(options), options["fleet"]
+    before = {device_id: _read(client, device_id, fleet)["tags"] for device_id in edits}
+    due = {device_id: edit for device_id, edit in edits.items() if not edit.holds(before[device_id])}
+    changed = (
+        {device_id: edit.applied(before[device_id]) for device_id, edit in due.items()}
+        if check_mode
+        else change(client, fleet, due)
+    )
+    after = {**before, **changed}
+    return {"changed": bool(due), "machines": after, "diff": {"before": before, "after": after}}
 
 
-def change(client: Client, device_id: str, fleet: str, edit: Edit) -> list[str]:
-    """Write until a later reading shows what was wanted."""
-    doubt: MetalError | None = None
+def change(client: Client, fleet: str, edits: Mapping[str, Edit]) -> dict[str, list[str]]:
+    """Write until later readings show what was wanted. The tags as read then, by machine."""
+    pending, seen = dict(edits), {}
+    doubts: dict[str, MetalError] = {}
     pauses = PAUSES.pauses(client.clock)
     for _try in range(TRIES):
-        tags = _read(client, device_id, fleet)["tags"]
-        if not edit.holds(tags):
-            doubt = _write(client, device_id, edit.applied(tags))
-        client.clock.sleep(next(pauses))
-        seen: list[str] = _read(client, device_id, fleet)["tags"]
-        if edit.holds(seen):
+        if not pending:
             return seen
-    told = f" The last error was: {doubt}" if doubt else " Someone else keeps writing its tags."
-    raise Refused(f"The tags of the machine {device_id} are not as wanted after {TRIES} tries.{told}")
+        for device_id, edit in pending.items():
+            tags = _read(client, device_id, fleet)["tags"]
+            doubt = None if edit.holds(tags) else _write(client, device_id, edit.applied(tags))
+            if doubt:
+                doubts[device_id] = doubt
+        client.clock.sleep(next(pauses))
+        seen |= {device_id: _read(client, device_id, fleet)["tags"] for device_id in pending}
+        pending = {device_id: edit for device_id, edit in pending.items() if not edit.holds(seen[device_id])}
+    if pending:
+        raise Refused(" ".join(_told(device_id, doubts.get(device_id)) for device_id in pending))
+    return seen
+
+
+def _told(device_id: str, doubt: MetalError | None) -> str:
+    why = f"The last error was: {doubt}" if doubt else "Someone else keeps writing its tags."
+    return f"The tags of the machine {device_id} are not as wanted after {TRIES} tries. {why}"
 
 
 def _write(client: Client, device_id: str, tags: list[str]) -> Doubtful | None:

@@ -209,7 +209,7 @@ def _update(client: Client, order: Order, device_id: str, pairs: Changes) -> Non
     if fields:
         _set_fields(client, device_id, fields)
     if "tags" in pairs:
-        device_tags.change(client, device_id, order.fleet, device_tags.Edit(add=tuple(order.tags)))
+        device_tags.change(client, order.fleet, {device_id: device_tags.Edit(add=tuple(order.tags))})
 
 
 def _set_fields(client: Client, device_id: str, body: dict[str, Any]) -> None:

@@ -55,11 +55,6 @@ def _problems(name: str, facts: Facts | None, tag: str, owner: str, force: bool)
     return []
 
 
-def drain_tags(tag: str, owner: str) -> list[str]:
-    """The tags of a drain."""
-    return [tag, f"{OWNER_PREFIX}{check_owner(owner)}"]
-
-
 def tags_to_lift(facts: Facts, tag: str) -> list[str]:
     """All tags that keep builds away from a machine, or say who does."""
     return [
@@ -67,6 +62,16 @@ def tags_to_lift(facts: Facts, tag: str) -> list[str]:
         for word in facts.get("builder_tags") or []
         if word == tag or word.startswith((OWNER_PREFIX, f"{tag}=", REBOOT_PREFIX))
     ]
+
+
+def tag_requests(builders: Iterable[Facts], tags: Mapping[str, Sequence[str]]) -> dict[str, dict[str, list[str]]]:
+    """The `machines` of the verbs tag and untag, by provider: one request for all machines of a provider. No tags, no request."""
+    requests: dict[str, dict[str, list[str]]] = {}
+    for facts in builders:
+        wanted = tags.get(facts["builder_id"])
+        if wanted:
+            requests.setdefault(facts["builder_provider"], {})[facts["builder_id"]] = list(wanted)
+    return requests
 
 
 def rebooting_from(facts: Facts) -> str | None:

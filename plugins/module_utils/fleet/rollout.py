@@ -38,12 +38,18 @@ def next_step(
     step = Step({name: dict(kept) for name, kept in memory.items()})
     for name in proofs.sent:
         _count_reboot(step, name, now)
+    for name, problem in proofs.refused.items():
+        _count_refusal(step, name, problem)
     for name in ids:
         _judge(step, name, known.get(name), settings, proofs, now)
     begin(step, known, settings, now)
     published = {facts["builder_id"]: facts for facts in builders}
     step.ask = [name for name in ids if name in published and _could_tell(published[name]) and not _left(step, name)]
-    step.leaving = {name: _said_boot(name, proofs) or known[name]["builder_boot_id"] for name in step.reboot}
+    step.note = {
+        name: [f"{drains.REBOOT_PREFIX}{_said_boot(name, proofs) or known[name]['builder_boot_id']}"]
+        for name in step.reboot
+        if drains.rebooting_from(known[name]) is None
+    }
     return step
 
 
@@ -208,8 +214,14 @@ def _count_reboot(step: Step, name: str, now: float) -> None:
     kept = step.memory.setdefault(name, {})
     kept["tries"] = kept.get("tries", 0) + 1
     kept["rebooted"] = now
+    kept.pop("refusals", None)
     if "leaving" in kept:
         kept["left"] = kept.pop("leaving")
+
+
+def _count_refusal(step: Step, name: str, problem: str) -> None:
+    """A reboot that could not be asked for: the API's trouble, or a machine that takes its reboot over SSH and does not answer."""
+    step.memory.setdefault(name, {}).setdefault("refusals", []).append(problem)
 
 
 def _rebooting(
@@ -229,7 +241,13 @@ def _rebooting(
             _draining(step, name, settings, proofs, now)
         else:
             _fail(step, name, f"it has booted {boot.get('image_id')}, not {expected}, and stays drained")
-    elif elapsed <= (settings.down_seconds if seen else settings.boot_seconds) or name in proofs.busy:
+    elif name in proofs.busy:
+        step.prove.append(name)
+    elif len(kept.get("refusals", ())) >= settings.ask_tries:
+        _not_back(step, name, left, facts, settings, proofs)
+    elif seen and kept.get("refusals"):
+        step.reboot.append(name)  # it runs on, because it was not asked
+    elif elapsed <= (settings.down_seconds if seen else settings.boot_seconds):
         step.prove.append(name)
     elif kept.get("tries", 0) < settings.reboot_tries:
         step.reboot.append(name)
@@ -246,10 +264,10 @@ def _lives(name: str, left: str | None, facts: Facts, proofs: Proofs) -> bool:
 def _not_back(step: Step, name: str, left: str, facts: Facts, settings: RolloutSettings, proofs: Proofs) -> None:
     """Given up is only what nothing says of that it lives."""
     kept, published = step.memory[name], facts["builder_boot_id"]
-    tries = kept.get("tries", 0)
     problem = (proofs.boots.get(name) or {}).get("problem") or "no answer"
+    asked = _asked(kept)
     if _said_boot(name, proofs):
-        _fail(step, name, f"it did not go down in time, asked to reboot {tries} times, and stays drained")
+        _fail(step, name, f"it did not go down in time, {asked}, and stays drained")
     elif _lives(name, left, facts, proofs):
         _fail(
             step,
@@ -260,7 +278,13 @@ def _not_back(step: Step, name: str, left: str, facts: Facts, settings: RolloutS
         step.give_up.append(name)
         if settings.unreturned == "terminate":
             kept["owes"] = "give_up"
-        _fail(step, name, f"it did not come back in time, asked to reboot {tries} times")
+        _fail(step, name, f"it did not come back in time, {asked}")
+
+
+def _asked(kept: dict[str, Any]) -> str:
+    refusals = kept.get("refusals", ())
+    asked = f"asked to reboot {kept.get('tries', 0)} times"
+    return f"{asked}, and {len(refusals)} times it could not be asked ({refusals[-1]})" if refusals else asked
 
 
 def _proved(step: Step, name: str, settings: RolloutSettings, proofs: Proofs) -> None:

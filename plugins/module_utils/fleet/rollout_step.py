@@ -32,6 +32,7 @@ class RolloutSettings:
     down_seconds: float = 300.0
     boot_seconds: float = 1800.0
     reboot_tries: int = 2
+    ask_tries: int = 5  # how often in a row a machine is asked to reboot that cannot be asked
     verify_tries: int = 2
     drain_seconds: float = 43200.0
     drain_policy: str = "fail"
@@ -51,6 +52,7 @@ class Proofs:
     boots: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     verified: Mapping[str, str] = dataclasses.field(default_factory=dict)  # the problem, empty for none
     sent: frozenset[str] = frozenset()  # whose reboot was asked for, without an error
+    refused: Mapping[str, str] = dataclasses.field(default_factory=dict)  # whose reboot could not be asked for, and why
 
 
 @dataclasses.dataclass
@@ -75,7 +77,8 @@ class Step:
     ask: list[str] = dataclasses.field(default_factory=list)
     # Those of them that have not answered, and are asked again before anything is decided about them.
     unanswered: list[str] = dataclasses.field(default_factory=list)
-    leaving: dict[str, str] = dataclasses.field(default_factory=dict)
+    # Tags by machine, to be set before the reboots: which boot each machine leaves, where that is not noted yet.
+    note: dict[str, list[str]] = dataclasses.field(default_factory=dict)
     stopped: bool = False
 
     @property

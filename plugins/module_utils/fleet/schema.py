@@ -152,14 +152,18 @@ def _properties(value: Any, schema: JsonObject, root: JsonObject) -> list[Proble
     ]
 
 
-def _no_others(value: Any, schema: JsonObject, _root: JsonObject) -> list[Problem]:
-    if schema["additionalProperties"] is not False or not isinstance(value, Mapping):
+def _others(value: Any, schema: JsonObject, root: JsonObject) -> list[Problem]:
+    """Fields that are not named: none may be there (false), or each must fit a schema."""
+    if not isinstance(value, Mapping):
         return []
-    known = schema.get("properties", {})
+    known, wanted = schema.get("properties", {}), schema["additionalProperties"]
+    others = [name for name in value if name not in known]
+    if wanted is False:
+        return [Problem((str(name),), f"is not a known field (known: {', '.join(sorted(known))})") for name in others]
     return [
-        Problem((str(name),), f"is not a known field (known: {', '.join(sorted(known))})")
-        for name in value
-        if name not in known
+        Problem((str(name), *problem.path), problem.message)
+        for name in others
+        for problem in problems(value[name], wanted, root)
     ]
 
 
@@ -185,7 +189,7 @@ RULES: dict[str, Callable[[Any, JsonObject, JsonObject], list[Problem]]] = {
     "uniqueItems": _unique,
     "required": _required,
     "properties": _properties,
-    "additionalProperties": _no_others,
+    "additionalProperties": _others,
     "items": _items,
     "$ref": _ref,
     "oneOf": _one_of,

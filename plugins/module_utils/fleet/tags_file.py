@@ -65,17 +65,17 @@ def initialise(path: str, check_mode: bool = False) -> bool:
         return True
 
 
-def edit_tags(path: str, machine: str, edit: Edit, check_mode: bool = False) -> tuple[list[str], list[str]]:
-    """Change the tags of one machine. The tags before and after."""
-    for tag in edit.add + edit.remove:
+def edit_tags(path: str, edits: Mapping[str, Edit], check_mode: bool = False) -> tuple[Tags, Tags]:
+    """Change the tags of some machines. Their tags before and after."""
+    for tag in (tag for edit in edits.values() for tag in edit.add + edit.remove):
         if not tag or tag != tag.strip() or not tag.isprintable():
             raise FleetError(f"tags: a tag is a word without spaces around it, not {tag!r}")
     with _locked(path, check_mode):
         tags = _read(path)
-        before = tags.get(machine, [])
-        after = edit.applied(before)
+        before = {machine: tags.get(machine, []) for machine in edits}
+        after = {machine: edit.applied(before[machine]) for machine, edit in edits.items()}
         if after != before and not check_mode:
-            _write(path, {**tags, machine: after})
+            _write(path, {**tags, **after})
         return before, after
 
 

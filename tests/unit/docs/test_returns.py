@@ -30,7 +30,7 @@ NAMES = {"fleet": "lab", "owner": "alice@control", "purpose": "launch"}
 CALLS: dict[str, dict[str, Any]] = {
     "metal_device": {**BOUGHT, "name": "one", "metros": ["am"], "wait": True},
     "metal_device_info": {},
-    "metal_device_tags": {**MACHINE, "tags": ["more"]},
+    "metal_device_tags": {"fleet": "lab", "machines": "{{ {metal_device.devices[0].id: ['more']} }}"},
     "metal_device_event_info": {"device_id": MACHINE["device_id"]},
     "metal_device_power": {**MACHINE, "state": "rebooted", "wait": False},
     "metal_plan_info": {},

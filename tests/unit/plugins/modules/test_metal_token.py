@@ -37,7 +37,7 @@ MODULES: dict[str, dict[str, Any]] = {
     "metal_device": {**BOUGHT, "metros": ["am"], "userdata": "hush-userdata"},
     "metal_device_info": {},
     "metal_device_power": {**MACHINE, "state": "rebooted", "wait": False},
-    "metal_device_tags": {**MACHINE, "tags": ["more"]},
+    "metal_device_tags": {"fleet": "lab", "machines": "{{ {machine: ['more']} }}"},
     "metal_device_event_info": {"device_id": "{{ machine }}"},
     "metal_plan_info": {},
     "metal_metro_info": {},

@@ -130,32 +130,36 @@ def plain(value: Any) -> Any:
     return [plain(part) for part in value] if isinstance(value, list) else value
 
 
+def edit(verb: str, machines: dict[str, list[str]]) -> tuple[str, dict[str, Any]]:
+    return verb, {"machines": machines}
+
+
 def question(verb: str, device: str, **more: Any) -> tuple[str, dict[str, Any]]:
     return verb, {"device_id": device, **more}
 
 
 def test_check_mode_foretells_and_changes_nothing(provider: Provider) -> None:
     answers = provider.ask(
-        question("tag", provider.machine, tags=["skip-hydra"]),
+        edit("tag", {provider.machine: ["skip-hydra"]}),
         question("reboot", provider.machine),
         question("terminate", provider.machine, fleet="ci"),
         check=True,
     )
     assert [answer["result"]["changed"] for answer in answers] == [True, True, True]
-    assert "skip-hydra" in answers[0]["result"]["tags"]
+    assert "skip-hydra" in answers[0]["result"]["machines"][provider.machine]
     assert not os.path.exists(provider.fleet.root / "asked")
 
 
 def test_each_verb_answers_by_the_contract_and_nobody_elses_machine_is_touched(provider: Provider) -> None:
     ours, foreign = provider.machine, provider.foreign
     tagged, again, second, untagged, absent, *answers = provider.ask(
-        question("tag", ours, tags=["skip-hydra", "drained-by=alice"]),
-        question("tag", ours, tags=["skip-hydra"]),
-        question("tag", provider.second, tags=["other"]),
-        question("untag", ours, tags=["skip-hydra", "drained-by=alice"]),
-        question("untag", ours, tags=["skip-hydra"]),
-        question("tag", foreign, tags=["skip-hydra"]),
-        question("untag", NOBODY, tags=["skip-hydra"]),
+        edit("tag", {ours: ["skip-hydra", "drained-by=alice"]}),
+        edit("tag", {ours: ["skip-hydra"]}),
+        edit("tag", {ours: ["skip-hydra"], provider.second: ["other"]}),
+        edit("untag", {ours: ["skip-hydra", "drained-by=alice"]}),
+        edit("untag", {ours: ["skip-hydra"]}),
+        edit("tag", {ours: ["skip-hydra"], foreign: ["skip-hydra"]}),
+        edit("untag", {NOBODY: ["skip-hydra"]}),
         question("reboot", foreign),
         question("power_off", foreign),
         question("terminate", foreign, fleet="ci"),
@@ -168,11 +172,14 @@ def test_each_verb_answers_by_the_contract_and_nobody_elses_machine_is_touched(p
         ("offers", {"plans": [], "metros": []}),
     )
     assert tagged["result"]["changed"]
-    assert {"hydra", "skip-hydra", "drained-by=alice"} <= set(tagged["result"]["tags"])
+    assert {"hydra", "skip-hydra", "drained-by=alice"} <= set(tagged["result"]["machines"][ours])
     assert not again["result"]["changed"]
-    assert "other" in second["result"]["tags"]
+    assert "other" in second["result"]["machines"][provider.second]
     assert untagged["result"]["changed"]
-    assert set(tagged["result"]["tags"]) - set(untagged["result"]["tags"]) == {"skip-hydra", "drained-by=alice"}
+    assert set(tagged["result"]["machines"][ours]) - set(untagged["result"]["machines"][ours]) == {
+        "skip-hydra",
+        "drained-by=alice",
+    }
     assert not absent["result"]["changed"]
     refused, answered = answers[:6], answers[6:]
     assert ["refused" in answer for answer in refused] == [True] * 6
@@ -256,7 +263,7 @@ def test_what_own_machines_cannot_do_is_said(provider: Provider) -> None:
     created, ended, fixed, unreachable = provider.ask(
         ("create", {"fleet": "ci", "bid": bid, "wait": False, "wait_timeout": 1}),
         ("end", {"fleet": "ci", "request_id": "r1", "terminate_machines": False}),
-        question("untag", provider.machine, tags=["hydra"]),
+        edit("untag", {provider.machine: ["hydra"]}),
         question("reboot", provider.second),
     )
     assert "take the bid small out of spot_fleet_bids" in created["refused"]

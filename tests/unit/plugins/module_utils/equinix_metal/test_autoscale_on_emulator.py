@@ -143,11 +143,11 @@ class Fleet:
             }
             device_tasks.apply(client, {**DEFAULTS, **order, **more}, False)
         for name in plan["restore"]:
-            device_tags.apply(client, {"state": "absent", "fleet": "lab", "device_id": name, "tags": DRAIN}, False)
+            device_tags.apply(client, {"state": "absent", "fleet": "lab", "machines": {name: DRAIN}}, False)
         for name in plan["drain"] + plan["remove"]:
             if self.dice.random() < 0.1 and self.builds(name):
                 self.jobs[name] = 1  # given a build just before it was drained
-            device_tags.apply(client, {"state": "present", "fleet": "lab", "device_id": name, "tags": DRAIN}, False)
+            device_tags.apply(client, {"state": "present", "fleet": "lab", "machines": {name: DRAIN}}, False)
         for name in plan["remove"]:
             if not self.jobs.get(name):
                 device_tasks.apply(client, {**DEFAULTS, "state": "absent", "fleet": "lab", "device_id": name}, False)

@@ -64,8 +64,9 @@ def power(api, device_id):
 @pytest.fixture
 def tag(api, device_id):
     def run(*tags: str, state: str = "present", check_mode: bool = False, **options: Any) -> dict[str, Any]:
-        given = {**defaults(DEVICE_TAGS_OPTIONS), "fleet": "lab", "device_id": device_id, "tags": list(tags)}
-        return device_tags.apply(api.client(), {**given, "state": state, **options}, check_mode)
+        given = {**defaults(DEVICE_TAGS_OPTIONS), "fleet": "lab", "machines": {device_id: list(tags)}}
+        told = device_tags.apply(api.client(), {**given, "state": state, **options}, check_mode)
+        return {**told, "tags": told["machines"][device_id]}
 
     return run
 
@@ -192,8 +193,69 @@ def test_a_lost_answer_to_a_write_is_read_again(tag, api) -> None:
 
 @pytest.mark.parametrize("word", ["nixmetal-fleet=x", "nixmetal-bid=x", "nixmetal-order=x", "", " a"])
 def test_tags_of_ownership_and_senseless_ones_are_refused(tag, word) -> None:
-    with pytest.raises(errors.SettingError, match="tags: "):
+    with pytest.raises(errors.SettingError, match="machines: "):
         tag(word)
+
+
+@pytest.mark.parametrize("tags", ["skip-hydra", None, [1], {"a": "b"}])
+def test_what_is_no_list_of_tags_is_refused(tag, device_id, tags) -> None:
+    with pytest.raises(errors.SettingError, match="machines: each id has a list of tags"):
+        tag("a", machines={device_id: tags})
+
+
+@pytest.fixture
+def pair(api) -> list[str]:
+    given = {**defaults(DEVICE_OPTIONS), **MACHINE, "name": "pair", "count": 2, "wait": True}
+    return [str(name) for name in device_tasks.apply(api.client(), given, False)["device_ids"]]
+
+
+def tag_each(api: Any, machines: dict[str, list[str]], **options: Any) -> dict[str, Any]:
+    return device_tags.apply(
+        api.client(), {**defaults(DEVICE_TAGS_OPTIONS), "fleet": "lab", "machines": machines, **options}, False
+    )
+
+
+def test_several_machines_are_tagged_in_one_call_and_each_waits_with_the_others(api, pair) -> None:
+    pauses: list[float] = []
+    sleep = api.sleep
+    api.sleep = lambda seconds: (pauses.append(seconds), sleep(seconds))
+    told = tag_each(api, {pair[0]: ["one", "both"], pair[1]: ["two", "both"]})
+    assert [told["machines"][name][-2:] for name in pair] == [["one", "both"], ["two", "both"]]
+    assert len(pauses) == 1
+    assert told["diff"]["before"][pair[0]] == told["machines"][pair[0]][:-2]
+    again = tag_each(api, {pair[0]: ["one"], pair[1]: ["new"]})
+    assert (again["changed"], [call.path for call in api.calls if call.method == "PUT"][-1]) == (
+        True,
+        f"/devices/{pair[1]}",
+    )
+    assert tag_each(api, {pair[0]: ["one"], pair[1]: ["two"]})["changed"] is False
+    lifted = tag_each(api, {name: ["both", "never"] for name in pair}, state="absent")
+    assert [("both" in lifted["machines"][name], len(lifted["machines"])) for name in pair] == [(False, 2)] * 2
+
+
+@pytest.mark.parametrize("stranger", ["gone", "of another fleet"])
+def test_when_one_machine_is_refused_none_is_changed(api, pair, stranger) -> None:
+    name = "00000000-0000-4000-8000-00000000dead"
+    if stranger != "gone":
+        other = {**defaults(DEVICE_OPTIONS), **MACHINE, "fleet": "other", "name": "theirs", "wait": True}
+        name = str(device_tasks.apply(api.client(), other, False)["device_ids"][0])
+    with pytest.raises(errors.Refused, match=name):
+        tag_each(api, {pair[0]: ["x"], pair[1]: ["x"], name: ["x"]})
+    assert [call for call in api.calls if call.method == "PUT"] == []
+
+
+def test_each_machine_whose_tags_somebody_else_keeps_writing_is_named(api, pair) -> None:
+    device = api.cloud.store.devices[pair[1]]
+    stale = list(device.tags)
+
+    def sleep(seconds: float) -> None:
+        device.tags = list(stale)
+        api.cloud.advance(seconds)
+
+    api.sleep = sleep
+    with pytest.raises(errors.Refused, match=f"The tags of the machine {pair[1]} are not as wanted") as refused:
+        tag_each(api, {pair[0]: ["x"], pair[1]: ["x"]})
+    assert pair[0] not in str(refused.value)
 
 
 def test_a_foreign_machine_keeps_its_tags(tag) -> None:

@@ -51,7 +51,24 @@ def test_what_is_not_ours_is_not_drained(builder: Maker) -> None:
 @pytest.mark.parametrize("owner", ["", "two words", "a,b", "-x", "a=b"])
 def test_an_owner_is_a_word(owner: str) -> None:
     with pytest.raises(FleetError, match="builder_drain_owner"):
-        drains.drain_tags(TAG, owner)
+        drains.check_owner(owner)
+
+
+def test_each_provider_is_asked_once_for_all_of_its_machines(builder: Maker) -> None:
+    fleet = [
+        tagged(builder, builder_id=name, builder_provider=provider)
+        for name, provider in (
+            ("a", "equinix_metal"),
+            ("b", "ssh_host"),
+            ("c", "equinix_metal"),
+            ("d", "third"),
+            ("e", "third"),
+        )
+    ]
+    assert drains.tag_requests(fleet, {"a": [TAG], "b": [TAG, "x"], "c": ["y"], "d": [], "gone": [TAG]}) == {
+        "equinix_metal": {"a": [TAG], "c": ["y"]},
+        "ssh_host": {"b": [TAG, "x"]},
+    }
 
 
 def test_a_restore_lifts_what_drains_put_there_and_nothing_else(builder: Maker) -> None:

@@ -65,6 +65,7 @@ class World:
         self.stuck: dict[str, int] = {}
         self.fresh: set[str] = set()
         self.sent: set[str] = set()
+        self.refused: dict[str, str] = {}
         self.fault = ""
         self.slept = 0.0
         self.events: Counter[str] = Counter()
@@ -146,10 +147,12 @@ class World:
             kept = [tag for tag in facts["builder_tags"] if not tag.startswith(("skip", "drained", "rebooting"))]
             self._call(lambda: facts.update(builder_tags=kept))
 
-    def note_boot(self, name: str) -> None:
-        facts = self.machines[name]
-        if rebooting_from(facts) is None:
-            self._call(lambda: facts["builder_tags"].append(f"rebooting-from={facts['builder_boot_id']}"))
+    def note_boots(self, note: dict[str, list[str]]) -> None:
+        """One call for all of them: what fails after it took effect may have reached some alone."""
+        for name, tags in note.items():
+            facts = self.machines[name]
+            assert rebooting_from(facts) is None
+            self._call(lambda: facts["builder_tags"].extend(tags))  # noqa: B023 - called at once
 
     def terminate(self, name: str) -> None:
         if name in self.machines:
@@ -158,8 +161,13 @@ class World:
             self.events["terminated"] += 1
 
     def reboot(self, name: str) -> None:
-        self._call(lambda: self._reboots(name))
-        self.sent.add(name)
+        try:
+            self._call(lambda: self._reboots(name))
+        except ApiError:
+            self.events["refused"] += 1
+            self.refused[name] = "500"
+        else:
+            self.sent.add(name)
 
     def _reboots(self, name: str) -> None:
         facts = self.machines[name]
@@ -198,7 +206,8 @@ class World:
         built = [name for name in step.verify if name in boots]
         verified = {name: "broken" if self.faults and self.random.random() < 0.03 else "" for name in built}
         sent, self.sent = frozenset(self.sent), set()
-        return Proofs(frozenset(watch.proved), boots=boots, verified=verified, sent=sent)
+        refused, self.refused = self.refused, {}
+        return Proofs(frozenset(watch.proved), boots=boots, verified=verified, sent=sent, refused=refused)
 
     def _sleep(self, seconds: float) -> None:
         self.slept += seconds
@@ -230,8 +239,8 @@ def act(world: World, step: Step) -> None:
             world.restore(name)
         for name in step.give_up:
             world.terminate(name)
+        world.note_boots(step.note)
         for name in step.reboot:
-            world.note_boot(name)
             world.reboot(name)
         for name in step.drain:
             world.drain(name)
@@ -261,10 +270,11 @@ def rollout(world: World, settings: RolloutSettings = SETTINGS, kill: float = 0.
     for _round in range(most):
         if kill and world.random.random() < kill:
             world.events["killed"] += 1
-            half = Step(step.memory, drain=step.drain[:1], reboot=step.reboot[:1])
+            half = Step(step.memory, drain=step.drain[:1], note=step.note, reboot=step.reboot[:1])
             act(world, half)
             memory, seen, ids = {}, {}, sorted(world.machines)
             world.sent.clear()
+            world.refused.clear()
             step = next_step(world.reading(), ids, settings, memory, Proofs(), world.now)
             continue
         act(world, step)
@@ -317,6 +327,7 @@ def test_campaign_no_busy_machine_is_rebooted_and_none_is_forgotten(machine: Any
     assert total["rebooted"] > 20 * len(seeds)
     assert total["killed"] > 0
     assert total["API 500"] > 0
+    assert total["refused"] > 0
     assert all(total[f"prometheus {fault}"] > 0 for fault in FAULTS)
 
 
@@ -482,7 +493,7 @@ def test_no_machine_is_rebooted_that_could_not_prove_a_new_boot(machine: Any) ->
 def test_a_reboot_counts_when_it_was_asked_for(machine: Any) -> None:
     """What is only planned may fail on its way, and so may the one before it."""
     planned = step_of([drained(states(machine, 1)[0])], proofs=idle_proof(), now=5.0)
-    assert (planned.reboot, planned.leaving) == (["m000"], {"m000": boot_id(0)})
+    assert (planned.reboot, planned.note) == (["m000"], {"m000": [LEFT]})
     assert "tries" not in planned.memory["m000"]
     noted = [drained(states(machine, 1)[0], LEFT)]
     never: Memory = {"m000": {"begun": 0.0, "rebooted": 0.0}}
@@ -490,6 +501,42 @@ def test_a_reboot_counts_when_it_was_asked_for(machine: Any) -> None:
         assert step_of(noted, never, Proofs(), now).reboot == ["m000"]
     asked = step_of(noted, never, Proofs(sent=frozenset({"m000"})), 601.0)
     assert (asked.prove, asked.memory["m000"]["tries"], asked.memory["m000"]["rebooted"]) == (["m000"], 1, 601.0)
+
+
+def refusals(builders: list[dict[str, Any]], answer: Proofs, now: float, memory: Memory) -> list[Step]:
+    """The steps while the machine is asked again and again and cannot be asked."""
+    steps = [step_of(builders, memory, answer, now)]
+    while steps[-1].reboot:
+        assert len(steps) < 20
+        refused = dataclasses.replace(answer, refused={"m000": "no route"})
+        steps.append(step_of(builders, steps[-1].memory, refused, now + len(steps)))
+    return steps
+
+
+def test_a_machine_that_cannot_be_asked_to_reboot_is_asked_a_few_times(machine: Any) -> None:
+    """It runs on, so it is asked at each look, and it alone fails in the end."""
+    noted, runs = [drained(states(machine, 1)[0], LEFT)], boots(boot_id(0), OLD)
+    asked = dataclasses.replace(runs, refused={"m000": "status 500"})
+    assert step_of(noted, {"m000": {"begun": 0.0}}, asked, 1.0).reboot == ["m000"]
+    busy = dataclasses.replace(asked, busy=frozenset({"m000"}))
+    assert step_of(noted, {"m000": {"begun": 0.0}}, busy, 1.0).reboot == []
+    steps = refusals(noted, runs, 61.0, {"m000": {"begun": 0.0, "rebooted": 0.0}})
+    assert len(steps) == SETTINGS.ask_tries + 1
+    assert (steps[-1].give_up, steps[-1].prove) == ([], [])
+    assert "5 times it could not be asked (no route), and stays drained" in steps[-1].failed["m000"]
+    sent = step_of(noted, steps[-2].memory, dataclasses.replace(runs, sent=frozenset({"m000"})), 99.0)
+    assert (sent.prove, "refusals" in sent.memory["m000"]) == (["m000"], False)
+
+
+def test_a_machine_that_stays_away_and_cannot_be_asked_is_given_up(machine: Any) -> None:
+    """One's own machine takes its reboots over SSH, so one that did not come back cannot be asked again."""
+    noted = [drained(states(machine, 1)[0], LEFT, builder_boot_id=None, builder_image_id=None)]
+    away: Memory = {"m000": {"begun": 0.0, "rebooted": 0.0, "tries": 1}}
+    assert step_of(noted, away, Proofs(), 599.0).prove == ["m000"]
+    steps = refusals(noted, Proofs(), 601.0, away)
+    assert len(steps) == SETTINGS.ask_tries + 1
+    assert steps[-1].give_up == ["m000"]
+    assert "asked to reboot 1 times, and 5 times it could not be asked (no route)" in steps[-1].failed["m000"]
 
 
 @pytest.mark.parametrize(
@@ -565,7 +612,7 @@ def test_a_resumed_rollout_gets_on_after_a_newer_release(machine: Any) -> None:
     idle = dataclasses.replace(came, idle=name)
     assert step_of(builders, waited.memory, dataclasses.replace(idle, busy=name), 5030.0).reboot == []
     again = step_of(builders, waited.memory, idle, 5030.0)
-    assert (again.reboot, again.leaving) == (["m000"], {"m000": boot_id(5)})
+    assert (again.reboot, again.note) == (["m000"], {})  # the first note stays, for the next run's sake
     assert step_of(builders, again.memory, came, 5060.0).wait_idle == ["m000"]  # it was not asked
     asked = step_of(builders, again.memory, dataclasses.replace(came, sent=name), 5060.0)
     assert (asked.prove, asked.failed) == (["m000"], {})
@@ -588,7 +635,7 @@ def test_a_machine_that_publishes_nothing_is_asked_over_ssh(machine: Any) -> Non
     assert step_of(builders, proofs=boots(boot_id(7), OLD)).drain == ["m000"]
     assert step_of(builders, proofs=boots(boot_id(7), NEW)).done == ["m000"]
     proofs = Proofs(idle=frozenset({"m000"}), boots=boots(boot_id(7), OLD).boots)
-    assert step_of([drained(builders[0])], proofs=proofs).leaving == {"m000": boot_id(7)}
+    assert step_of([drained(builders[0])], proofs=proofs).note == {"m000": [f"rebooting-from={boot_id(7)}"]}
     assert step_of(states(machine, 1, builder_boot_id=None, builder_host_key=None)).ask == []
 
 
