@@ -29,10 +29,11 @@ class Machine:
     jobs: int = 0
     reboots: int = 0
     up_at: float = 0.0
+    down_seconds: float = DOWN_SECONDS
 
     def reboot(self, image: str) -> None:
         self.reboots += 1
-        self.up_at = time.monotonic() + DOWN_SECONDS
+        self.up_at = time.monotonic() + self.down_seconds
         self.boot_id, self.image = str(uuid.uuid4()), image
 
     @property

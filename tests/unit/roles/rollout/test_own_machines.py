@@ -147,3 +147,19 @@ def test_a_busy_machine_is_not_rebooted(own: Own) -> None:
     assert own.tags() == {}
     assert own.rack.machines["rack1-a"].address in own.machines_file.read_text(encoding="utf-8")
     own.rack.machines["rack1-a"].jobs = 0
+
+
+def test_a_machine_that_stays_away_is_given_up_and_the_others_go_on(own: Own) -> None:
+    """It takes its reboots over SSH, so it cannot be asked a second time."""
+    away = own.rack.machines["rack1-b"]
+    away.down_seconds = float("inf")
+    limits = {"builder_rollout_canaries": 0, "builder_rollout_boot_seconds": 3, "builder_rollout_action_tries": 2}
+    failed = own.rollout(NEWER, "--limit", "rack1-b,rack1-c", **limits)
+    assert failed.returncode != 0
+    assert "it did not come back in time, asked to reboot 1 times, and 2 times it could not be asked" in said(failed)
+    assert own.images() == [NEW, NEWER, NEWER]  # what the one that is away would run, if it were up
+    assert own.reboots() == [1, 2, 2]
+    assert "retired" in own.tags()["rack1-b"]
+    assert list(own.tags()) == ["rack1-b"]
+    assert away.address not in own.machines_file.read_text(encoding="utf-8")
+    assert own.rack.machines["rack1-c"].address in own.machines_file.read_text(encoding="utf-8")
