@@ -221,7 +221,9 @@ def _count_reboot(step: Step, name: str, now: float) -> None:
 
 def _count_refusal(step: Step, name: str, problem: str) -> None:
     """A reboot that could not be asked for: the API's trouble, or a machine that takes its reboot over SSH and does not answer."""
-    step.memory.setdefault(name, {}).setdefault("refusals", []).append(problem)
+    kept = step.memory.setdefault(name, {})
+    kept["refusals"] = kept.get("refusals", 0) + 1
+    kept["refusal"] = problem
 
 
 def _rebooting(
@@ -243,7 +245,7 @@ def _rebooting(
             _fail(step, name, f"it has booted {boot.get('image_id')}, not {expected}, and stays drained")
     elif name in proofs.busy:
         step.prove.append(name)
-    elif len(kept.get("refusals", ())) >= settings.ask_tries:
+    elif kept.get("refusals", 0) >= settings.ask_tries:
         _not_back(step, name, left, facts, settings, proofs)
     elif seen and kept.get("refusals"):
         step.reboot.append(name)  # it runs on, because it was not asked
@@ -282,9 +284,12 @@ def _not_back(step: Step, name: str, left: str, facts: Facts, settings: RolloutS
 
 
 def _asked(kept: dict[str, Any]) -> str:
-    refusals = kept.get("refusals", ())
     asked = f"asked to reboot {kept.get('tries', 0)} times"
-    return f"{asked}, and {len(refusals)} times it could not be asked ({refusals[-1]})" if refusals else asked
+    return (
+        f"{asked}, and {kept['refusals']} times it could not be asked ({kept['refusal']})"
+        if kept.get("refusals")
+        else asked
+    )
 
 
 def _proved(step: Step, name: str, settings: RolloutSettings, proofs: Proofs) -> None:
