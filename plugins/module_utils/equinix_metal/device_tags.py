@@ -79,7 +79,8 @@ def apply(client: Client, options: dict[str, Any], check_mode: bool) -> dict[str
 
 def change(client: Client, fleet: str, edits: Mapping[str, Edit]) -> dict[str, list[str]]:
     """Write until later readings show what was wanted. The tags as read then, by machine."""
-    pending, seen = dict(edits), {}
+    pending = dict(edits)
+    seen: dict[str, list[str]] = {}
     doubts: dict[str, MetalError] = {}
     pauses = PAUSES.pauses(client.clock)
     for _try in range(TRIES):
