@@ -11,6 +11,7 @@ from typing import Any
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet import drains
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.facts import facts_of
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.verify_summary import verify_lines
 from ansible_collections.nixmetal.builders.plugins.plugin_utils.fleet_filters import for_operators
 
 Hosts = Iterable[Mapping[str, Any]]
@@ -58,6 +59,10 @@ def builder_verify_take_out(results: Sequence[Mapping[str, Any]], hosts: Hosts, 
     return drains.verify_take_out(results, _facts(hosts), tag)
 
 
+def builder_verify_summary(results: Sequence[Mapping[str, Any]]) -> list[str]:
+    return verify_lines(results)
+
+
 class FilterModule:
     """What Ansible asks for."""
 
@@ -69,6 +74,7 @@ class FilterModule:
             "builder_verify_hosts": for_operators(builder_verify_hosts),
             "builder_verify_expected": for_operators(builder_verify_expected),
             "builder_verify_take_out": for_operators(builder_verify_take_out),
+            "builder_verify_summary": for_operators(builder_verify_summary),
             "builder_verify_problems": for_operators(builder_verify_problems),
             "builder_jobs_targets": for_operators(builder_jobs_targets),
         }

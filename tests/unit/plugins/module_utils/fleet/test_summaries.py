@@ -12,6 +12,7 @@ import pytest
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.reclaim_summary import reclaim_lines
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.rollout_summary import rollout_lines
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.verify_summary import verify_lines
 
 URL = "http://netboot.example.org/hydra-x86_64-linux/netboot.ipxe"
 IMAGE = "3vlh8xfcb0ml5ixd3aqa35vdb2xv8ch0-netboot"
@@ -166,3 +167,23 @@ def test_many_that_go_fit_a_terminal() -> None:
     files = {"a-coordinator-with-a-long-name.department.example.org": "failed"}
     lines = reclaim_lines(leaving, "a-fleet-with-a-long-name", {"files": files, "new": list(leaving), "bought": bids})
     assert max(map(len, lines)) <= 72
+
+
+def test_test_builds_are_told_with_image_and_reason() -> None:
+    good = {
+        "builder": "5a1f0a5e-1c5b-4d0e-9a52-4a5c6f9d1e01",
+        "system": "aarch64-linux",
+        "image_id": f"{'k' * 32}-image",
+    }
+    bad = {"builder": "rack1-a", "system": "", "image_id": "", "problem": "none of its systems " * 12}
+    lines = verify_lines([{**good, "asked": True, "problem": ""}, {**bad, "asked": False}, {**bad, "asked": True}])
+    assert lines[:4] == [
+        "Test builds  1 of 3 passed",
+        f"  {good['builder']}  aarch64-linux",
+        f"    passed, {'k' * 32}-image",
+        "  rack1-a",
+    ]
+    assert [line.strip() for line in lines if line.startswith("    ") and line[4] != " "][1:] == ["not asked", "failed"]
+    assert "none of its systems" in lines[5]
+    assert max(map(len, lines)) <= 76
+    assert verify_lines([]) == ["Test builds  0 of 0 passed"]
