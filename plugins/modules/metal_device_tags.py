@@ -32,13 +32,13 @@ attributes:
 options:
   state:
     description:
-      - Whether the machine shall have the tags, or lack them.
+      - Whether the machines shall have the tags, or lack them.
     type: str
     choices: [present, absent]
     default: present
   fleet:
     description:
-      - The name of the fleet that owns the machine, which must carry the tag C(nixmetal-fleet=FLEET).
+      - The name of the fleet that owns the machines, which must carry the tag C(nixmetal-fleet=FLEET).
     type: str
     required: true
   machines:

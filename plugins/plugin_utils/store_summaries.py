@@ -55,8 +55,10 @@ def garbage_lines(
 
 
 def _garbage(said: Sequence[str] | None, check_mode: bool) -> str:
+    if said is None and check_mode:
+        return "told without --check, where netboot_image_collect is true"
     if said is None:
-        return "told by a run without --check" if check_mode else "not collected (netboot_image_collect is false)"
+        return "not collected (netboot_image_collect is false)"
     # nix-store prints "N store paths deleted, M MiB freed" last, and nothing else that is meant for people.
     told = [line.strip() for line in said if re.match(r"\s*[0-9]+ store paths deleted", line)]
     return told[-1] if told else "collected"

@@ -46,18 +46,19 @@ class Chart(NamedTuple):
 
 def draw(chart: Chart) -> str:
     """The chart as SVG: a bar for each number, all from zero and on one scale, with the number beside it."""
-    most = max(bar.value for group in chart.groups for bar in group.bars)
+    most = max(drawn.value for group in chart.groups for drawn in group.bars)
     body, y = [], 50
     for group in chart.groups:
         if group.title:
             body.append(f'  <text x="{MARGIN}" y="{y + 12}" class="group">{escape(group.title)}</text>')
             y += LINE
-        for bar in group.bars:
-            body += _bar(bar, y, most)
+        for drawn in group.bars:
+            body += _bar(drawn, y, most)
             y += LINE
         y += 6
     told = "; ".join(
-        (f"{group.title}: " if group.title else "") + ", ".join(f"{bar.label} {bar.value:.2f}" for bar in group.bars)
+        (f"{group.title}: " if group.title else "")
+        + ", ".join(f"{drawn.label} {drawn.value:.2f}" for drawn in group.bars)
         for group in chart.groups
     )
     return "\n".join([*_head(chart, y + 4, told), *body, "</svg>", ""])
@@ -79,14 +80,14 @@ def _head(chart: Chart, height: int, told: str) -> Iterator[str]:
     yield f'  <text x="{MARGIN}" y="37" class="what">{escape(chart.unit)}</text>'
 
 
-def _bar(bar: Bar, y: int, most: float) -> list[str]:
+def _bar(drawn: Bar, y: int, most: float) -> list[str]:
     room = WIDTH - 2 * MARGIN - LABELS - NUMBERS
-    width = max(1.0, room * bar.value / most)
+    width = max(1.0, room * drawn.value / most)
     x = MARGIN + LABELS
     return [
-        f'  <text x="{x - 8}" y="{y + 12}" text-anchor="end" class="{"ours" if bar.ours else "what"}">{escape(bar.label)}</text>',
-        f'  <rect x="{x}" y="{y}" width="{width:.1f}" height="{BAR}" fill="{OURS if bar.ours else OTHERS}"/>',
-        f'  <text x="{x + width + 6:.1f}" y="{y + 12}" class="number">{bar.value:.2f}</text>',
+        f'  <text x="{x - 8}" y="{y + 12}" text-anchor="end" class="{"ours" if drawn.ours else "what"}">{escape(drawn.label)}</text>',
+        f'  <rect x="{x}" y="{y}" width="{width:.1f}" height="{BAR}" fill="{OURS if drawn.ours else OTHERS}"/>',
+        f'  <text x="{x + width + 6:.1f}" y="{y + 12}" class="number">{drawn.value:.2f}</text>',
     ]
 
 

@@ -83,12 +83,12 @@ def chosen_of(one: str, long: bool) -> list[str]:
 
 
 def roles_in(output: str) -> set[str]:
-    """The collection's roles of which Ansible's output tells a task."""
+    """The collection's roles of which Ansible's output tells a task, be it one that was skipped."""
     return set(re.findall(r"\bTASK \[nixmetal\.builders\.(\w+) : ", output))
 
 
 def not_run(ran: set[str], chosen: list[str]) -> list[str]:
-    """The roles that one of these scenarios converges, by what is written in it, and of which no task ran."""
+    """The roles that one of these scenarios converges, by what is written in it, and of which no task was reached."""
     return [role for role, by in scenario_roles.by_role().items() if role not in ran and set(by).intersection(chosen)]
 
 

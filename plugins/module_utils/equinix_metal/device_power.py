@@ -136,7 +136,12 @@ def _ask(client: Client, options: dict[str, Any], action: Action, body: dict[str
                 f"{doubt} Whether the machine {device_id} will {action.call} is not known: nothing of it shows after "
                 f"{DOUBT_SECONDS:g} seconds, and nothing was sent again. Look at it, and run this again."
             ) from doubt
-    return _look(client, device_id, fleet)
+    try:
+        return _look(client, device_id, fleet)
+    except MetalError:
+        if options["wait"]:
+            raise
+        return before  # it was asked, and that was all that was wanted
 
 
 def _moved(before: Seen, seen: Seen) -> bool:

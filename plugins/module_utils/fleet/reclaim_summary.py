@@ -24,7 +24,7 @@ def reclaim_lines(leaving: Mapping[str, str], fleet: str, done: Json, check_mode
         lines += [f"  {name}", f"    {reason}"]
     for host, outcome in sorted(done["files"].items()):
         lines += _wrapped(f"Machines file of {host}: {_file(outcome, check_mode)}")
-    return lines + _memory(done["new"], check_mode) + _bought(done["bought"], check_mode)
+    return lines + _memory(done["new"], check_mode) + _bought(done, check_mode)
 
 
 def _file(outcome: str, check_mode: bool) -> str:
@@ -44,16 +44,25 @@ def _memory(new: Sequence[str], check_mode: bool) -> list[str]:
     )
 
 
-def _bought(results: Sequence[Json], check_mode: bool) -> list[str]:
-    """Only single machines of declared bids are bought anew; a live request and the autoscaler do it for theirs."""
-    bids = [result["bid"] for result in results if result["changed"]]
-    if not bids:
-        return _wrapped("Nothing bought: a live request and the autoscaler replace their own machines")
-    most = sum(bid["max_bid_usd_per_hour"] for bid in bids)
-    names = ", ".join(sorted({bid["name"] for bid in bids}))
-    return _wrapped(
-        f"{'Would be bought' if check_mode else 'Bought'} anew: {_machines(len(bids))} ({names}), at most {most:.2f} USD per hour"
-    )
+def _bought(done: Json, check_mode: bool) -> list[str]:
+    """Only single machines of declared bids are bought anew, one for each of a bid that goes; `bought` has one result for each bid."""
+    numbers = {
+        result["bid"]["name"]: (len(result["bid"].get("leaving", ())), result["bid"]["max_bid_usd_per_hour"])
+        for result in done["bought"]
+        if result["changed"]
+    }
+    number = sum(own for own, _price in numbers.values())
+    if number:
+        most = sum(own * price for own, price in numbers.values())
+        names = ", ".join(sorted(name for name, (own, _price) in numbers.items() if own))
+        verb = "Would be bought" if check_mode else "Bought"
+        return _wrapped(f"{verb} anew: {_machines(number)} ({names}), at most {most:.2f} USD per hour")
+    if done["singles"]:
+        return _wrapped(
+            f"Nothing bought for {_machines(done['singles'])} of no request: builder_reclaim_replace is false, or no bid declares "
+            "them, or it is paused"
+        )
+    return _wrapped("Nothing bought: a live request and the autoscaler replace their own machines")
 
 
 def _machines(number: int) -> str:

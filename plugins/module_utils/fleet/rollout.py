@@ -83,6 +83,8 @@ def _judge(step: Step, name: str, facts: Facts | None, settings: RolloutSettings
         step.failed[name] = kept["failed"]
     elif kept.get("done") and not (facts and is_ours(facts, settings)):
         step.done.append(name)
+    elif kept.get("done") and facts and facts["builder_state"] in IDLE_STATES:
+        _fail(step, name, f"it is {facts['builder_state']}")  # its tags can no longer be lifted, and nobody needs it
     elif kept.get("done"):
         step.restore.append(name)  # its tags were not lifted yet
     elif facts is None:
@@ -100,7 +102,7 @@ def _owed(
     if facts is None or not is_ours(facts, settings) or "owes" not in kept:
         return
     if kept["owes"] == "restore":
-        step.restore.append(name)
+        step.restore += [name] if facts["builder_state"] not in IDLE_STATES else []
     elif _lives(name, kept.get("left") or drains.rebooting_from(facts), facts, proofs):
         del kept["owes"]
         kept["failed"] = "it came back too late, and stays drained"
@@ -234,10 +236,13 @@ def _rebooting(
     expected = settings.images[facts["builder_boot_url"]]
     left = kept.get("left") or left
     elapsed = now - kept.setdefault("rebooted", now)
+    refused = kept.get("refusals", 0) >= settings.ask_tries
     seen = boot.get("boot_id")
     if seen and seen != left:
         if boot.get("image_id") == expected:
             _proved(step, name, settings, proofs)
+        elif not kept.get("tries") and refused:
+            _not_back(step, name, left, facts, settings, proofs)
         elif not kept.get("tries"):  # a run before this one asked it, and a newer image was published since
             kept["rebooted"] = now
             _draining(step, name, settings, proofs, now)
@@ -245,16 +250,14 @@ def _rebooting(
             _fail(step, name, f"it has booted {boot.get('image_id')}, not {expected}, and stays drained")
     elif name in proofs.busy:
         step.prove.append(name)
-    elif kept.get("refusals", 0) >= settings.ask_tries:
-        _not_back(step, name, left, facts, settings, proofs)
-    elif seen and kept.get("refusals"):
+    elif seen and kept.get("refusals") and not refused:
         step.reboot.append(name)  # it runs on, because it was not asked
-    elif elapsed <= (settings.down_seconds if seen else settings.boot_seconds):
-        step.prove.append(name)
-    elif kept.get("tries", 0) < settings.reboot_tries:
-        step.reboot.append(name)
-    else:
+    elif elapsed <= (settings.down_seconds if seen else settings.boot_seconds) and not (seen and refused):
+        step.prove.append(name)  # a request that was told as refused may have been heard all the same
+    elif refused or kept.get("tries", 0) >= settings.reboot_tries:
         _not_back(step, name, left, facts, settings, proofs)
+    else:
+        step.reboot.append(name)
 
 
 def _lives(name: str, left: str | None, facts: Facts, proofs: Proofs) -> bool:

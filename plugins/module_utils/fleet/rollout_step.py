@@ -100,6 +100,8 @@ def checked(settings: RolloutSettings) -> RolloutSettings:
         raise FleetError(
             f"builder_rollout_at_once: {settings.at_once!r} is neither a number of machines nor a percentage, such as 2 or 10%"
         )
+    if settings.ask_tries < 1:
+        raise FleetError(f"builder_rollout_action_tries: {settings.ask_tries} is no number above 0")
     if settings.drain_policy not in ("fail", "proceed", "wait"):
         raise FleetError(f"builder_drain_policy: {settings.drain_policy!r} is not fail, proceed or wait")
     return settings

@@ -69,7 +69,7 @@ def edit_tags(path: str, edits: Mapping[str, Edit], check_mode: bool = False) ->
     """Change the tags of some machines. Their tags before and after."""
     for tag in (tag for edit in edits.values() for tag in edit.add + edit.remove):
         if not tag or tag != tag.strip() or not tag.isprintable():
-            raise FleetError(f"tags: a tag is a word without spaces around it, not {tag!r}")
+            raise FleetError(f"machines: a tag is a word without spaces around it, not {tag!r}")
     with _locked(path, check_mode):
         tags = _read(path)
         before = {machine: tags.get(machine, []) for machine in edits}

@@ -33,6 +33,8 @@ until grep -q 'Server listening' "$directory/log"; do
   tries=$((tries + 1))
   if [ "$tries" -gt 300 ] || ! kill -0 "$(cat "$directory/pid")"; then
     cat "$directory/log" >&2
+    # Nobody else would end it: end.sh knows a machine by its first process. --kill-child takes all that it has with it.
+    kill -KILL "$(cat "$directory/pid")" 2>/dev/null || :
     exit 1
   fi
   sleep 0.2

@@ -108,7 +108,7 @@ def test_links_garbage_and_room() -> None:
 @pytest.mark.parametrize(
     ("said", "check_mode", "words"),
     [
-        (None, True, "Garbage   told by a run without --check"),
+        (None, True, "Garbage   told without --check, where netboot_image_collect is true"),
         (None, False, "Garbage   not collected (netboot_image_collect is false)"),
         ([], False, "Garbage   collected"),
     ],

@@ -104,6 +104,20 @@ def test_a_reboot_that_does_not_begin_is_told(power, api, device_id, monkeypatch
         power("rebooted", wait_timeout=60)
 
 
+def test_a_request_that_was_heard_is_none_that_failed(power, api) -> None:
+    """Whoever is told that it failed asks again, while the machine goes down."""
+
+    def spoil(call: Any) -> Any:
+        return Failure("reset", sent=False) if actions(api) and call.method == "GET" else None
+
+    api.spoil = spoil
+    told = power("rebooted", wait=False)
+    assert (told["changed"], told["device_state"], actions(api)) == (True, "active", ["reboot"])
+    with pytest.raises(errors.MetalError):
+        power("rebooted", wait=False)
+    assert actions(api) == ["reboot"]
+
+
 def test_a_lost_answer_to_an_action_is_looked_for(power, api) -> None:
     def spoil(call: Any) -> Any:
         if call.path.endswith("/actions"):

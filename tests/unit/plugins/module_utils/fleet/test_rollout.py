@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.drains import rebooting_from
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.errors import FleetError
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.jobs import JobsTarget
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.jobs_prometheus import Query, read_jobs
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.jobs_watch import WatchSettings, wait_idle
@@ -27,6 +28,7 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.rollout_st
     Proofs,
     RolloutSettings,
     Step,
+    checked,
 )
 from ansible_collections.nixmetal.builders.plugins.module_utils.http_json import HttpJsonError
 from ansible_collections.nixmetal.builders.plugins.module_utils.timestamps import stamp
@@ -526,6 +528,41 @@ def test_a_machine_that_cannot_be_asked_to_reboot_is_asked_a_few_times(machine: 
     assert "5 times it could not be asked (no route), and stays drained" in steps[-1].failed["m000"]
     sent = step_of(noted, steps[-2].memory, dataclasses.replace(runs, sent=frozenset({"m000"})), 99.0)
     assert (sent.prove, "refusals" in sent.memory["m000"]) == (["m000"], False)
+
+
+def test_a_refused_request_may_have_been_heard_so_a_machine_that_is_away_gets_its_time(machine: Any) -> None:
+    """The answer was lost five times, and the fifth request took effect; or SSH has missed one answer."""
+    noted = [drained(states(machine, 1)[0], LEFT)]
+    kept: Memory = {"m000": {"begun": 0.0, "rebooted": 0.0, "refusals": 4, "refusal": "x"}}
+    lost = step_of(noted, kept, Proofs(refused={"m000": "reset"}), 599.0)
+    assert (lost.prove, lost.give_up, lost.failed) == (["m000"], [], {})
+    assert step_of(noted, lost.memory, boots(boot_id(9)), 600.0).verify == ["m000"]
+    assert step_of(noted, lost.memory, Proofs(), 601.0).give_up == ["m000"]
+
+
+def test_a_resumed_rollout_gives_up_a_machine_that_cannot_be_asked(machine: Any) -> None:
+    """It runs the image of the run before, and is seen; a newer one was published since."""
+    noted, came = [drained(states(machine, 1)[0], LEFT)], boots(boot_id(5), OLD)
+    kept: Memory = {"m000": {"begun": 0.0, "rebooted": 0.0, "refusals": 4, "refusal": "x"}}
+    idle = dataclasses.replace(came, idle=frozenset({"m000"}))
+    assert step_of(noted, kept, idle, 1.0).reboot == ["m000"]
+    step = step_of(noted, kept, dataclasses.replace(idle, refused={"m000": "no login"}), 1.0)
+    assert (step.reboot, step.give_up) == ([], [])
+    assert "5 times it could not be asked (no login), and stays drained" in step.failed["m000"]
+
+
+def test_a_number_of_tries_is_above_zero() -> None:
+    with pytest.raises(FleetError, match="builder_rollout_action_tries: 0 is no number above 0"):
+        checked(dataclasses.replace(SETTINGS, ask_tries=0))
+
+
+@pytest.mark.parametrize("kept", [{"done": True}, {"failed": "not idle", "owes": "restore"}])
+def test_the_tags_of_a_machine_that_goes_are_not_lifted(machine: Any, kept: dict[str, Any]) -> None:
+    """The provider refuses it, and the tags of all others in the same call with it."""
+    goes = [drained(states(machine, 1)[0], builder_state="deprovisioning")]
+    step = step_of(goes, {"m000": kept})
+    assert (step.restore, list(step.failed)) == ([], ["m000"])
+    assert step_of([drained(states(machine, 1)[0])], {"m000": kept}).restore == ["m000"]
 
 
 def test_a_machine_that_stays_away_and_cannot_be_asked_is_given_up(machine: Any) -> None:

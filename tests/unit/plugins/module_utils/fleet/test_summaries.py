@@ -112,16 +112,23 @@ def test_a_rollout_of_many_fits_a_terminal() -> None:
 
 
 def test_nothing_that_goes_is_one_line() -> None:
-    done: dict[str, Any] = {"files": {}, "new": [], "bought": []}
+    done: dict[str, Any] = {"files": {}, "new": [], "bought": [], "singles": 0}
     assert reclaim_lines({}, "ci", done) == ["No machine of the fleet ci will be reclaimed soon."]
 
 
 def test_what_was_done_about_machines_that_go() -> None:
-    bid = {"name": "own", "max_bid_usd_per_hour": 1.5}
+    bid = {"name": "own", "count": 3, "max_bid_usd_per_hour": 1.5, "leaving": ["a", "b"]}
+    same = {"name": "other", "count": 1, "max_bid_usd_per_hour": 9}
     done = {
         "files": {"hydra": "changed", "second": "same", "third": "newer", "fourth": "failed"},
         "new": ["a"],
-        "bought": [{"changed": True, "bid": bid}, {"changed": True, "bid": bid}, {"changed": False, "bid": bid}],
+        # The tags of another bid's machine were put right, and a third one had nothing to do.
+        "bought": [
+            {"changed": True, "bid": bid},
+            {"changed": True, "bid": same},
+            {"changed": False, "bid": bid | {"name": "x"}},
+        ],
+        "singles": 2,
     }
     assert reclaim_lines({"b": "will be reclaimed at noon", "a": "will be reclaimed at one"}, "ci", done) == [
         "2 machines of the fleet ci go soon",
@@ -147,7 +154,8 @@ def test_what_was_done_about_machines_that_go() -> None:
 
 
 def test_what_was_known_and_needs_no_purchase() -> None:
-    lines = reclaim_lines({"a": "goes"}, "ci", {"files": {}, "new": [], "bought": []})
+    none: dict[str, Any] = {"files": {}, "new": [], "bought": [], "singles": 0}
+    lines = reclaim_lines({"a": "goes"}, "ci", none)
     assert lines == [
         "1 machine of the fleet ci goes soon",
         "  a",
@@ -158,14 +166,23 @@ def test_what_was_known_and_needs_no_purchase() -> None:
     ]
 
 
+def test_a_single_machine_that_nobody_replaces_is_said() -> None:
+    told = " ".join(reclaim_lines({"a": "goes"}, "ci", {"files": {}, "new": [], "bought": [], "singles": 1}))
+    assert "Nothing bought for 1 machine of no request: builder_reclaim_replace is false, or" in told.replace(
+        "   ", " "
+    )
+
+
 def test_many_that_go_fit_a_terminal() -> None:
     leaving = {machine(number): "will be reclaimed at 2026-03-01T12:02:00Z" for number in range(50)}
     bids = [
-        {"changed": True, "bid": {"name": f"a-bid-with-a-name-{number}", "max_bid_usd_per_hour": 9}}
+        {"changed": True, "bid": {"name": f"a-bid-with-a-name-{number}", "max_bid_usd_per_hour": 9, "leaving": ["a"]}}
         for number in range(9)
     ]
     files = {"a-coordinator-with-a-long-name.department.example.org": "failed"}
-    lines = reclaim_lines(leaving, "a-fleet-with-a-long-name", {"files": files, "new": list(leaving), "bought": bids})
+    lines = reclaim_lines(
+        leaving, "a-fleet-with-a-long-name", {"files": files, "new": list(leaving), "bought": bids, "singles": 9}
+    )
     assert max(map(len, lines)) <= 72
 
 
