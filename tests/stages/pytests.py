@@ -16,12 +16,14 @@ from outcome import Outcome
 
 
 def units(long: bool, folder: str = "tests/unit", more: dict[str, str] | None = None) -> Outcome:
-    """The unit tests, one worker for each core; those of a file stay together, as some are told in order.
+    """The unit tests, one worker more than there are cores, for a third of the plays' time is waiting.
+
+    Those of a file stay together, as some are told in order.
 
     The files come in the order in which tests/unit/conftest.py puts them, the long ones first: by the number of their tests,
     as xdist would have it, those of few and long tests would come last, and one worker would end alone with them.
     """
-    options = [*_workers(), "--dist", "loadfile", "--no-loadscope-reorder"]
+    options = [*_workers(more=1), "--dist", "loadfile", "--no-loadscope-reorder"]
     return _pytest("units", folder, long, options, _real_programs(long) | (more or {}))
 
 
@@ -30,8 +32,9 @@ def loop(long: bool) -> Outcome:
     return _pytest("loop", "tests/system", long, [*_workers(), "--dist", "loadscope", "--verbose"])
 
 
-def _workers() -> list[str]:
-    return ["--numprocesses", str(os.cpu_count() or 1)]
+def _workers(more: int = 0) -> list[str]:
+    """One for each core, and some more where tests wait for processes as often as they compute."""
+    return ["--numprocesses", str((os.cpu_count() or 1) + more)]
 
 
 def _real_programs(long: bool) -> dict[str, str]:

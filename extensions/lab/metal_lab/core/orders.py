@@ -101,6 +101,9 @@ def chosen_keys(fields: Fields, world: World, project_id: str) -> list[str]:
         return []
     named = set(fields.texts("project_ssh_keys")) | set(fields.texts("user_ssh_keys"))
     given = fields.values.get("ssh_keys") or []
+    if not isinstance(given, list):
+        fields.complain("ssh_keys", "must be a list of objects")
+        given = []
     keys = [item["key"] for item in given if isinstance(item, dict) and isinstance(item.get("key"), str)]
     everyone = not named and not given
     ours = [key for key in world.store.ssh_keys.values() if key.project_id in (None, project_id)]

@@ -212,6 +212,7 @@ def until(condition: Callable[[], bool], what: Callable[[], str]) -> None:
         time.sleep(0.1)
 
 
+@pytest.mark.long
 def test_another_machine_takes_over_from_one_that_vanishes(fleet: Fleet) -> None:
     running = fleet.play()
     until(lambda: bool(fleet.begun), lambda: fleet.output)

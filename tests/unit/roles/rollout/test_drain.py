@@ -89,6 +89,7 @@ def test_a_coordinator_is_given_every_setting_of_the_machines_file() -> None:
     )
 
 
+@pytest.mark.long
 def test_nobody_lifts_another_owners_drain(fleet: Any, machine: str) -> None:
     assert fleet.play("drain", "--limit", machine).returncode == 0
     for playbook in ("restore", "drain"):

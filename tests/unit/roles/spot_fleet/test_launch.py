@@ -260,6 +260,7 @@ def test_an_image_for_other_machines_buys_nothing(launch: Launch) -> None:
         assert launch.requests.read_text(encoding="utf-8") == "[]"
 
 
+@pytest.mark.long
 def test_a_live_request_asks_no_web_host(launch: Launch) -> None:
     assert launch.run().returncode == 0
     launch.web.files.clear()
@@ -370,6 +371,7 @@ def test_a_plan_is_written_down_and_exactly_that_is_applied(launch: Launch) -> N
     assert not (launch.root / "locks" / "ci.lock").exists()
 
 
+@pytest.mark.long
 def test_a_machine_that_does_not_drain_keeps_its_request_and_nothing_is_bought(launch: Launch) -> None:
     changed_bid = {**BID, "count": 1}
     launch.requests.write_text(json.dumps([{**OLD, "id": "request-first", "name": "first"}]))
