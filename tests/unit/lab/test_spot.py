@@ -75,6 +75,7 @@ def test_a_request_by_facility_code_lists_facility_hrefs(lab):
         ({"instance_parameters": {"hostname": "a_b"}}, "instance_parameters.hostname is not a valid hostname"),
         ({"instance_parameters": {"ipxe_script_url": None}}, "ipxe_script_url can't be blank when operating_system"),
         ({"instance_parameters": {"ipxe_script_url": 'http://x/"\n'}}, "ipxe_script_url is not a valid URL"),
+        ({"instance_parameters": {"ssh_keys": True}}, "instance_parameters.ssh_keys must be a list of objects"),
         ({"instance_parameters": {"operating_system": "beos"}}, "'beos' is not a valid operating system"),
     ],
 )
