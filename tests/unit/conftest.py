@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,6 +21,7 @@ import pytest
 if TYPE_CHECKING:
     from ansible_collections.nixmetal.builders.plugins.module_utils.nix.command import Nix
 
+TOLD = "told"
 PLAYS = Path(__file__).parent / "roles"
 PROGRAMS = ("nix", "nix-store", "nix-instantiate", "nix-copy-closure", "nix-daemon", "build-remote")
 TOOLS = ("cpio", "mksquashfs", "unsquashfs")
@@ -29,6 +31,22 @@ SETTINGS = {"sandbox": False, "build-users-group": "", "substituters": [], "max-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whole plays first: they take longest, and what is short fills what is left of the workers' time."""
     items.sort(key=lambda item: PLAYS not in item.path.parents)
+
+
+@pytest.fixture
+def tell(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Has the run end with a line of what a campaign did: its seeds and counts. What a test prints is shown only when it fails."""
+    return lambda line: record_property(TOLD, line)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = [
+        report for found in terminalreporter.stats.values() for report in found if getattr(report, "when", "") == "call"
+    ]
+    lines = [str(value) for report in reports for name, value in report.user_properties if name == TOLD]
+    if lines:
+        terminalreporter.section("seeds and counts of the campaigns")
+        terminalreporter.write("".join(f"{line}\n" for line in sorted(lines)))
 
 
 class RealNix(NamedTuple):

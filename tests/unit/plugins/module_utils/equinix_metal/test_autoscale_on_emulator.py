@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -193,7 +194,7 @@ class Fleet:
             self.seen["machines that were reclaimed"] += 1
 
 
-def play(emulation: Any, directory: Path, seed: int, most: int, runs: int) -> Fleet:
+def play(emulation: Any, directory: Path, seed: int, most: int, runs: int, tell: Callable[[str], None]) -> Fleet:
     # The lab's own pool has 99 addresses.
     pool = {"first": "10.213.76.10", "last": "10.213.77.250", "gateway": "10.213.76.1"}
     with emulation.emulated(directory, pool=pool) as api:
@@ -205,22 +206,21 @@ def play(emulation: Any, directory: Path, seed: int, most: int, runs: int) -> Fl
         fleet.seen["faults of the API"] = fleet.faulty.faults
         fleet.seen["machines bought"] = len([call for call in api.posts() if call.path.endswith("/devices")])
         fleet.seen["machines ended"] = len([call for call in api.calls if call.method == "DELETE"])
-        print(
-            f"\nseed {seed}, {runs} runs: " + ", ".join(f"{what} {count}" for what, count in sorted(fleet.seen.items()))
-        )
+        words = ", ".join(f"{what} {count}" for what, count in sorted(fleet.seen.items()))
+        tell(f"autoscaling of up to {most} machines on the emulator, seed {seed}, {runs} runs: {words}")
         return fleet
 
 
-def test_a_small_fleet(emulation: Any, tmp_path: Path) -> None:
-    fleet = play(emulation, tmp_path, 1, 14, 32)
+def test_a_small_fleet(emulation: Any, tmp_path: Path, tell: Callable[[str], None]) -> None:
+    fleet = play(emulation, tmp_path, 1, 14, 32, tell)
     assert fleet.seen["machines bought"] >= 10
     assert fleet.seen["machines ended"] >= 5
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("seed", [1, 2])
-def test_two_hundred_machines(emulation: Any, tmp_path: Path, seed: int) -> None:
-    fleet = play(emulation, tmp_path, seed, 200, 48)
+def test_two_hundred_machines(emulation: Any, tmp_path: Path, seed: int, tell: Callable[[str], None]) -> None:
+    fleet = play(emulation, tmp_path, seed, 200, 48, tell)
     assert fleet.seen["most machines"] >= 150
     broken = {
         "controllers that died",

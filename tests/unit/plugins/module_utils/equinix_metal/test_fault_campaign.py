@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import random
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -123,11 +124,10 @@ def _named(seed: int) -> Any:
 
 
 @pytest.mark.parametrize("runs", [SHORT, pytest.param(LONG, marks=pytest.mark.long)])
-def test_fault_campaign(emulation: Any, tmp_path: Path, runs: int, capsys: pytest.CaptureFixture[str]) -> None:
+def test_fault_campaign(emulation: Any, tmp_path: Path, runs: int, tell: Callable[[str], None]) -> None:
     told = run_campaign(emulation, tmp_path, runs)
-    with capsys.disabled():
-        words = ", ".join(f"{count} {what}" for what, count in sorted(told.items()))
-        print(f"\nfault campaign: {runs} runs, seeds 0 to {runs - 1}: {words}")
+    words = ", ".join(f"{count} {what}" for what, count in sorted(told.items()))
+    tell(f"purchases under faults, {runs} runs, seeds 0 to {runs - 1}: {words}")
     assert told["failures without one"] == 0
     assert told["faults"] > runs
     assert told["crashes"] > runs / 10

@@ -311,7 +311,9 @@ SEEDS = int(os.environ.get("NIXMETAL_ROLLOUT_SEEDS", "0"))
 @pytest.mark.parametrize(
     ("seeds", "count"), [(range(SEEDS or 4), 60), pytest.param(range(SEEDS or 12), 200, marks=pytest.mark.long)]
 )
-def test_campaign_no_busy_machine_is_rebooted_and_none_is_forgotten(machine: Any, seeds: range, count: int) -> None:
+def test_campaign_no_busy_machine_is_rebooted_and_none_is_forgotten(
+    machine: Any, seeds: range, count: int, tell: Callable[[str], None]
+) -> None:
     """World.reboot asserts that the machine runs nothing; here every machine must have got an end with a reason."""
     total: Counter[str] = Counter()
     for seed in seeds:
@@ -325,7 +327,8 @@ def test_campaign_no_busy_machine_is_rebooted_and_none_is_forgotten(machine: Any
         for name in set(step.done) & set(world.machines):
             assert world.machines[name]["builder_image_id"] == NEW, f"seed {seed}: {name}"
         total += world.events + Counter(machines=len(ids), done=len(step.done), failed=len(step.failed), seeds=1)
-    print(f"rollout campaign: {dict(sorted(total.items()))}")
+    words = ", ".join(f"{number} {what}" for what, number in sorted(total.items()))
+    tell(f"rollouts of {count} machines, seeds {seeds[0]} to {seeds[-1]}: {words}")
     assert total["rebooted"] > 20 * len(seeds)
     assert total["killed"] > 0
     assert total["API 500"] > 0
