@@ -7,14 +7,11 @@
 from __future__ import annotations
 
 import re
-import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.nixmetal.builders.plugins.module_utils.text_lines import MOST, counted, listed, unbroken
 from ansible_collections.nixmetal.builders.plugins.plugin_utils.progress_lines import size
-
-WIDTH = 72
-MOST = 20  # of what stays, and of links
 
 Json = Mapping[str, Any]
 
@@ -23,20 +20,20 @@ def prune_lines(pruned: Json, host: str, check_mode: bool = False) -> list[str]:
     """From the result of netboot_prune: bytes, each release that goes, and each that stays with the reason."""
     removed, kept = pruned["removed"], pruned["kept"]
     if removed or pruned["blobs_removed"]:
-        what = f"{_count(len(removed), 'release')} and {_count(pruned['blobs_removed'], 'blob')}"
-        lines = _wrapped(f"{host}: {what} {'would go' if check_mode else 'are gone'}, {size(pruned['bytes_freed'])}")
+        what = f"{counted(len(removed), 'release')} and {counted(pruned['blobs_removed'], 'blob')}"
+        lines = unbroken(f"{host}: {what} {'would go' if check_mode else 'are gone'}, {size(pruned['bytes_freed'])}")
     else:
-        lines = _wrapped(f"{host}: nothing to remove")
+        lines = unbroken(f"{host}: nothing to remove")
     for release in removed:
         lines += [*_release("Gone" if not check_mode else "Would go", release), f"  {_image(release)}"]
     for release in kept[:MOST]:
-        lines += [*_release("Stays", release), f"  {_image(release)}", *_wrapped(", ".join(release["reasons"]), "  ")]
+        lines += [*_release("Stays", release), f"  {_image(release)}", *unbroken(", ".join(release["reasons"]), "  ")]
     if len(kept) > MOST:
         lines.append(f"... and {len(kept) - MOST} more that stay")
     if pruned["staged_removed"]:
-        lines += _wrapped(f"Images that were streamed and not published: {', '.join(pruned['staged_removed'])}")
+        lines += unbroken(f"Images that were streamed and not published: {', '.join(pruned['staged_removed'])}")
     if pruned["blobs_kept_because"]:
-        lines += _wrapped(
+        lines += unbroken(
             f"No blob went: {pruned['blobs_kept_because']}. Next: publish that image again, or remove the release's directory."
         )
     return lines
@@ -48,10 +45,13 @@ def garbage_lines(
     """From the links that were removed, what nix-store --gc said (None when it did not run), and the bytes that are free."""
     found = sorted(links)
     verb = "would be removed" if check_mode else "removed"
-    lines = _wrapped(f"{host}: {_count(len(found), 'link')} to images that nobody publishes {verb}")
-    lines += [f"  {link}" for link in found[:MOST]]
-    lines += [f"  ... and {len(found) - MOST} more"] if len(found) > MOST else []
-    return [*lines, *_wrapped(f"Garbage   {_garbage(said, check_mode)}"), f"Free      {size(free_bytes)}"]
+    lines = unbroken(f"{host}: {counted(len(found), 'link')} to images that nobody publishes {verb}")
+    return [
+        *lines,
+        *listed(found),
+        *unbroken(f"Garbage   {_garbage(said, check_mode)}"),
+        f"Free      {size(free_bytes)}",
+    ]
 
 
 def _garbage(said: Sequence[str] | None, check_mode: bool) -> str:
@@ -65,23 +65,8 @@ def _garbage(said: Sequence[str] | None, check_mode: bool) -> str:
 
 
 def _release(word: str, release: Json) -> list[str]:
-    return _wrapped(f"{word}  {release['channel']} {release['release_id']}")
+    return unbroken(f"{word}  {release['channel']} {release['release_id']}")
 
 
 def _image(release: Json) -> str:
     return str(release["image_id"] or "its manifest cannot be read")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _wrapped(text: str, indent: str = "") -> list[str]:
-    return textwrap.wrap(
-        text,
-        WIDTH,
-        initial_indent=indent,
-        subsequent_indent=indent or "  ",
-        break_on_hyphens=False,
-        break_long_words=False,
-    )

@@ -6,12 +6,11 @@
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-WIDTH = 72
-# Titles and widths; negative ones are aligned to the left and may be cut, numbers are never cut.
+from ansible_collections.nixmetal.builders.plugins.module_utils.text_lines import head, row, wrapped
+
 COLUMNS = (
     ("class", -18),
     ("runnable", 8),
@@ -29,17 +28,17 @@ Json = Mapping[str, Any]
 
 def autoscale_lines(plan: Json, kept: bool = True) -> list[str]:
     """Table of the classes, what is done and why, what is kept and why, cost, and what else an operator should know."""
-    lines = [_row([title for title, _width in COLUMNS]), _row(["-" * abs(width) for _title, width in COLUMNS])]
+    lines = head(COLUMNS)
     lines += [_class_row(each) for each in plan["classes"]]
     for each in plan["classes"]:
         words = each["obstacle"] or (each["reason"] if each["wanted"] is None else "")
-        lines += _wrapped(f"{each['name']}: {words}") if words else []
+        lines += wrapped(f"{each['name']}: {words}") if words else []
     lines += _actions(plan, kept)
-    lines += _wrapped(
+    lines += wrapped(
         f"{plan['usd_per_hour']:.2f} USD per hour committed, {plan['usd_per_hour_after']:.2f} with what is bought; "
         f"ceiling {plan['ceiling_usd_per_hour']:.2f}"
     )
-    return lines + [line for note in plan["notes"] for line in _wrapped(f"note: {note}")]
+    return lines + [line for note in plan["notes"] for line in wrapped(f"note: {note}")]
 
 
 def _actions(plan: Json, kept: bool) -> list[str]:
@@ -47,24 +46,10 @@ def _actions(plan: Json, kept: bool) -> list[str]:
     for action in ACTIONS:
         for decision in plan["decisions"]:
             if decision["action"] == action and (kept or action != "keep"):
-                lines += _wrapped(f"{action} {decision['builder'] or decision['class']}: {decision['reason']}")
+                lines += wrapped(f"{action} {decision['builder'] or decision['class']}: {decision['reason']}")
     return lines if plan["acts"] else [*lines, "nothing is to be done"]
 
 
 def _class_row(each: Json) -> str:
     fields = ("runnable", "wanted", "at_least", "at_most", "serving", "building", "max")
-    return _row([each["name"], *("?" if each[field] is None else str(each[field]) for field in fields)])
-
-
-def _row(cells: Sequence[str]) -> str:
-    return " ".join(_cell(text, width) for text, (_title, width) in zip(cells, COLUMNS)).rstrip()
-
-
-def _cell(text: str, width: int) -> str:
-    if width > 0:
-        return text.rjust(width)
-    return (text if len(text) <= -width else f"{text[: -width - 1]}~").ljust(-width)
-
-
-def _wrapped(text: str) -> list[str]:
-    return textwrap.wrap(text, WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+    return row([each["name"], *("?" if each[field] is None else str(each[field]) for field in fields)], COLUMNS)

@@ -6,13 +6,11 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-# Ansible indents what debug shows by a few columns.
-WIDTH = 72
-# Titles and widths; negative ones are aligned to the left and may be cut, numbers are never cut.
+from ansible_collections.nixmetal.builders.plugins.module_utils import text_lines
+
 MACHINE = (("machine", -36), ("plan", -15), ("age", 5), ("jobs", 4), ("USD/h", 6))
 PRICE = (("plan", -20), ("metro", -8), ("spot USD/h", 12), ("on demand", 12))
 
@@ -23,7 +21,7 @@ def overview_lines(found: Json) -> list[str]:
     """Two lines for each machine, the second only where there is more to say; then requests and totals."""
     lines = _table(MACHINE, [(_machine(row), _more(row)) for row in found["machines"]])
     for request in found["requests"]:
-        lines += _wrapped(_request(request))
+        lines += text_lines.wrapped(_request(request))
     return lines + _totals(found)
 
 
@@ -94,38 +92,20 @@ def _totals(found: Json) -> list[str]:
     )
     most = "not known" if found["usd_per_hour_at_most"] is None else f"{found['usd_per_hour_at_most']:.2f}"
     ceiling = "none" if found["ceiling_usd_per_hour"] is None else f"{found['ceiling_usd_per_hour']:.2f}"
-    lines = _wrapped(
+    lines = text_lines.wrapped(
         f"{len(found['machines'])} machines of {found['fleet']}: {words}, at most {most}, ceiling {ceiling}"
     )
     if found["foreign"]:
-        lines += _wrapped(f"{found['foreign']} machines of other fleets, or of none")
-    return lines + _wrapped(f"read at {found['read_at']}")
+        lines += text_lines.wrapped(f"{found['foreign']} machines of other fleets, or of none")
+    return lines + text_lines.wrapped(f"read at {found['read_at']}")
 
 
-def _table(columns: Sequence[tuple[str, int]], rows: Sequence[tuple[Sequence[str], str]]) -> list[str]:
-    lines = [
-        _line([title for title, _width in columns], columns),
-        _line(["-" * abs(width) for _title, width in columns], columns),
-    ]
+def _table(columns: text_lines.Columns, rows: Sequence[tuple[Sequence[str], str]]) -> list[str]:
+    lines = text_lines.head(columns)
     for cells, more in rows:
-        lines.append(_line(cells, columns))
-        lines += textwrap.wrap(more, WIDTH, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
+        lines += [text_lines.row(cells, columns), *text_lines.wrapped(more, "  ")]
     return lines
-
-
-def _line(cells: Sequence[str], columns: Sequence[tuple[str, int]]) -> str:
-    return " ".join(_cell(text, width) for text, (_title, width) in zip(cells, columns)).rstrip()
-
-
-def _cell(text: str, width: int) -> str:
-    if width > 0:
-        return text.rjust(width)
-    return (text if len(text) <= -width else f"{text[: -width - 1]}~").ljust(-width)
 
 
 def _usd(price: float | None) -> str:
     return "?" if price is None else f"{price:.2f}"
-
-
-def _wrapped(text: str) -> list[str]:
-    return textwrap.wrap(text, WIDTH, subsequent_indent="  ", break_on_hyphens=False)

@@ -6,11 +6,10 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-WIDTH = 72
+from ansible_collections.nixmetal.builders.plugins.module_utils.text_lines import counted, wrapped
 
 Json = Mapping[str, Any]
 
@@ -18,12 +17,12 @@ Json = Mapping[str, Any]
 def reclaim_lines(leaving: Mapping[str, str], fleet: str, done: Json, check_mode: bool = False) -> list[str]:
     """Each machine that goes; what became of each machines file; who is new in the memory; what was bought, and what it may cost."""
     if not leaving:
-        return _wrapped(f"No machine of the fleet {fleet} will be reclaimed soon.")
-    lines = [f"{_machines(len(leaving))} of the fleet {fleet} {'goes' if len(leaving) == 1 else 'go'} soon"]
+        return wrapped(f"No machine of the fleet {fleet} will be reclaimed soon.")
+    lines = [f"{counted(len(leaving), 'machine')} of the fleet {fleet} {'goes' if len(leaving) == 1 else 'go'} soon"]
     for name, reason in sorted(leaving.items()):
         lines += [f"  {name}", f"    {reason}"]
     for host, outcome in sorted(done["files"].items()):
-        lines += _wrapped(f"Machines file of {host}: {_file(outcome, check_mode)}")
+        lines += wrapped(f"Machines file of {host}: {_file(outcome, check_mode)}")
     return lines + _memory(done["new"], check_mode) + _bought(done, check_mode)
 
 
@@ -39,8 +38,8 @@ def _file(outcome: str, check_mode: bool) -> str:
 def _memory(new: Sequence[str], check_mode: bool) -> list[str]:
     if not new:
         return ["Remembered and told before: all of them"]
-    return _wrapped(
-        f"{'Would be remembered' if check_mode else 'Remembered'}: {_machines(len(new))} of which nothing was known"
+    return wrapped(
+        f"{'Would be remembered' if check_mode else 'Remembered'}: {counted(len(new), 'machine')} of which nothing was known"
     )
 
 
@@ -56,18 +55,10 @@ def _bought(done: Json, check_mode: bool) -> list[str]:
         most = sum(own * price for own, price in numbers.values())
         names = ", ".join(sorted(name for name, (own, _price) in numbers.items() if own))
         verb = "Would be bought" if check_mode else "Bought"
-        return _wrapped(f"{verb} anew: {_machines(number)} ({names}), at most {most:.2f} USD per hour")
+        return wrapped(f"{verb} anew: {counted(number, 'machine')} ({names}), at most {most:.2f} USD per hour")
     if done["singles"]:
-        return _wrapped(
-            f"Nothing bought for {_machines(done['singles'])} of no request: builder_reclaim_replace is false, or no bid declares "
+        return wrapped(
+            f"Nothing bought for {counted(done['singles'], 'machine')} of no request: builder_reclaim_replace is false, or no bid declares "
             "them, or it is paused"
         )
-    return _wrapped("Nothing bought: a live request and the autoscaler replace their own machines")
-
-
-def _machines(number: int) -> str:
-    return f"{number} machine" if number == 1 else f"{number} machines"
-
-
-def _wrapped(text: str) -> list[str]:
-    return textwrap.wrap(text, WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+    return wrapped("Nothing bought: a live request and the autoscaler replace their own machines")

@@ -6,27 +6,25 @@
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-WIDTH = 72
-MOST = 20  # machines that are listed where nothing went wrong with them
+from ansible_collections.nixmetal.builders.plugins.module_utils.text_lines import listed, unbroken
 
 Json = Mapping[str, Any]
 
 
 def rollout_lines(step: Json, images: Mapping[str, str], fleet: str, now: float) -> list[str]:
     """What came of it, the images, each machine, and what is to be done next; from the last step of the rollout."""
-    lines = _wrapped(
+    lines = unbroken(
         f"{len(step['done'])} of {len(step['memory'])} machines of the fleet {fleet} run their image, {len(step['failed'])} failed"
     )
     lines += [f"Rebooted  {sum(bool(kept.get('tries')) for kept in step['memory'].values())}", *_time(step, now)]
     for image, names in _by_image(step, images).items():
-        lines += [f"Image     {image}", *_listed(f"{name} {_came(step, name)}" for name in names)]
+        lines += [f"Image     {image}", *listed(f"{name} {_came(step, name)}" for name in names)]
     lines += _told("Failed", step["failed"]) + _told("Left as they are", step["skipped"])
     for title, names in (("Not begun with", step["waiting"]), ("Still under way", step["under_way"])):
-        lines += [title, *_listed(names)] if names else []
+        lines += [title, *listed(names)] if names else []
     return lines + _next(step)
 
 
@@ -56,30 +54,14 @@ def _came(step: Json, name: str) -> str:
 def _told(title: str, reasons: Mapping[str, str]) -> list[str]:
     lines = [title] if reasons else []
     for name, reason in sorted(reasons.items()):
-        lines += [f"  {name}", *_wrapped(reason, "    ")]
+        lines += [f"  {name}", *unbroken(reason, "    ")]
     return lines
-
-
-def _listed(names: Iterable[str]) -> list[str]:
-    found = [f"  {name}" for name in names]
-    return found if len(found) <= MOST else [*found[:MOST], f"  ... and {len(found) - MOST} more"]
 
 
 def _next(step: Json) -> list[str]:
     if step["finished"] and not step["failed"] and not step["waiting"]:
         return []
-    return _wrapped(
+    return unbroken(
         "Next: mend what failed, then run rollout.yml again, which goes on with what is not done. A machine that stays drained "
         "is put back into service by restore.yml, or ended by terminate.yml."
-    )
-
-
-def _wrapped(text: str, indent: str = "") -> list[str]:
-    return textwrap.wrap(
-        text,
-        WIDTH,
-        initial_indent=indent,
-        subsequent_indent=indent or "  ",
-        break_on_hyphens=False,
-        break_long_words=False,
     )

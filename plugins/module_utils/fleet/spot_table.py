@@ -6,15 +6,13 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.plan_file import has_changes
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.spot_live import machine_cost, request_cost
+from ansible_collections.nixmetal.builders.plugins.module_utils.text_lines import head, row, wrapped
 
-WIDTH = 72
-# Titles and widths; negative ones are aligned to the left and may be cut, numbers are never cut.
 COLUMNS = (
     ("bid", -11),
     ("plan", -14),
@@ -29,19 +27,19 @@ COLUMNS = (
 
 def plan_lines(plan: Mapping[str, Any]) -> list[str]:
     """Table, totals, what will be done, and what else is live."""
-    lines = [_row([title for title, _width in COLUMNS]), _row(["-" * abs(width) for _title, width in COLUMNS])]
+    lines = head(COLUMNS)
     lines += [_bid_row(bid) for bid in plan["bids"]]
-    lines += _wrapped(
+    lines += wrapped(
         f"At most {plan['cost_usd_per_hour']:.2f} USD per hour, {plan['cost_usd_per_month']:.2f} USD per month of 730 hours; "
         f"ceiling {plan['ceiling_usd_per_hour']:.2f} USD per hour."
     )
     now = plan["cost_now_usd_per_hour"]
-    lines += _wrapped(
+    lines += wrapped(
         "What runs now costs "
         + ("an unknown price." if now is None else f"{now:.2f} USD per hour at the market's price.")
     )
     for bid in plan["bids"]:
-        lines += _wrapped(_sentence(bid))
+        lines += wrapped(_sentence(bid))
     return lines + _ends(plan) + _others(plan) + _verdict(plan)
 
 
@@ -49,28 +47,18 @@ def summary_lines(plan: Mapping[str, Any], results: Sequence[Mapping[str, Any]],
     """What was made: request ids, machines, cost."""
     lines: list[str] = []
     for result in results:
-        lines += _wrapped(_made(result)) + [f"  machine {device}" for device in sorted(result["device_ids"])]
+        lines += wrapped(_made(result)) + [f"  machine {device}" for device in sorted(result["device_ids"])]
     verb = "would cost" if check_mode else "costs"
-    return lines + _wrapped(
+    return lines + wrapped(
         f"The fleet {verb} at most {plan['cost_usd_per_hour'] + plan['undeclared_usd_per_hour']:.2f} USD per hour "
         f"(ceiling {plan['ceiling_usd_per_hour']:.2f})."
     )
 
 
-def _row(cells: Sequence[str]) -> str:
-    return " ".join(_cell(text, width) for text, (_title, width) in zip(cells, COLUMNS)).rstrip()
-
-
-def _cell(text: str, width: int) -> str:
-    if width > 0:
-        return text.rjust(width)
-    return (text if len(text) <= -width else f"{text[: -width - 1]}~").ljust(-width)
-
-
 def _bid_row(bid: Mapping[str, Any]) -> str:
     price = "spot_price_usd_per_hour" if bid["kind"] == "spot" else "on_demand_price_usd_per_hour"
     market = "-" if bid[price] is None else f"{bid[price]:.3f}"
-    return _row(
+    return row(
         [
             bid["name"],
             bid["plan"],
@@ -80,7 +68,8 @@ def _bid_row(bid: Mapping[str, Any]) -> str:
             market,
             f"{bid['usd_per_hour']:.2f}",
             f"{bid['usd_per_month']:.2f}",
-        ]
+        ],
+        COLUMNS,
     )
 
 
@@ -113,7 +102,7 @@ def _ends(plan: Mapping[str, Any]) -> list[str]:
     for end in plan["ends"]:
         what = f"request {end['request_id']}" if end["request_id"] else "the machine"
         machines = f", its machines drained first: {', '.join(end['device_ids'])}" if end["device_ids"] else ""
-        lines += _wrapped(f"{end['name'] or '(no name)'}: end {what} ({end['reason']}){machines}")
+        lines += wrapped(f"{end['name'] or '(no name)'}: end {what} ({end['reason']}){machines}")
     return lines
 
 
@@ -135,7 +124,7 @@ def _others(plan: Mapping[str, Any]) -> list[str]:
     ending_machines = {device for end in plan["ends"] for device in end["device_ids"]}
     for request in plan["undeclared"]:
         if request["id"] not in ending:
-            lines += _wrapped(
+            lines += wrapped(
                 f"{request['name'] or request['id']}: no longer declared, but live (request {request['id']}, at most "
                 f"{request_cost(request):.2f} USD per hour); counts towards the ceiling and is left as it is"
             )
@@ -147,7 +136,7 @@ def _others(plan: Mapping[str, Any]) -> list[str]:
                 if cost is None
                 else f"at most {cost:.2f} USD per hour, counts towards the ceiling"
             )
-            lines += _wrapped(
+            lines += wrapped(
                 f"{machine['name'] or '(no name)'}: single machine {machine['id']}, {price}; left as it is"
             )
     return lines + _foreign("requests", plan["foreign"]) + _foreign("machines", plan["foreign_machines"])
@@ -155,8 +144,4 @@ def _others(plan: Mapping[str, Any]) -> list[str]:
 
 def _foreign(what: str, found: Sequence[Mapping[str, Any]]) -> list[str]:
     ids = ", ".join(item["id"] for item in found[:20]) + (f" and {len(found) - 20} more" if len(found) > 20 else "")
-    return _wrapped(f"foreign {what}, never touched: {ids}") if found else []
-
-
-def _wrapped(text: str) -> list[str]:
-    return textwrap.wrap(text, WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+    return wrapped(f"foreign {what}, never touched: {ids}") if found else []

@@ -6,11 +6,10 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-WIDTH = 72
+from ansible_collections.nixmetal.builders.plugins.module_utils.text_lines import unbroken
 
 
 def verify_lines(results: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -22,16 +21,9 @@ def verify_lines(results: Sequence[Mapping[str, Any]]) -> list[str]:
             ("failed" if result["asked"] else "not asked") if result["problem"] else f"passed, {result['image_id']}"
         )
         # The machine and its outcome are two lines: together they are wider than 80 columns.
-        lines += [f"  {result['builder']}  {result['system']}".rstrip(), f"    {outcome}", *_reason(result["problem"])]
+        lines += [
+            f"  {result['builder']}  {result['system']}".rstrip(),
+            f"    {outcome}",
+            *unbroken(" ".join(result["problem"].split()), "      "),
+        ]
     return lines
-
-
-def _reason(problem: str) -> list[str]:
-    return textwrap.wrap(
-        " ".join(problem.split()),
-        WIDTH,
-        initial_indent="      ",
-        subsequent_indent="      ",
-        break_on_hyphens=False,
-        break_long_words=False,
-    )
