@@ -31,8 +31,10 @@ def builder_drain_tags(hosts: Hosts, tag: str) -> dict[str, list[str]]:
     return {facts["builder_id"]: drains.tags_to_lift(facts, tag) for facts in _facts(hosts)}
 
 
-def builder_tag_requests(hosts: Hosts, tags: Mapping[str, Sequence[str]]) -> dict[str, dict[str, list[str]]]:
-    return drains.tag_requests(_facts(hosts), tags)
+def builder_tag_requests(
+    tags: Mapping[str, Sequence[str]], hosts: Mapping[str, Mapping[str, Any]]
+) -> dict[str, dict[str, list[str]]]:
+    return drains.tag_requests(_facts(hosts[name] for name in tags), tags)
 
 
 def builder_jobs_targets(

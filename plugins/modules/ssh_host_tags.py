@@ -77,7 +77,8 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.errors import FleetError
-from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.tags_file import Edit, edit_tags, initialise
+from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.tags_file import edit_tags, initialise
+from ansible_collections.nixmetal.builders.plugins.module_utils.tag_edits import Edit, are_texts
 
 ARGUMENTS = {
     "state": {"type": "str", "choices": ["present", "absent", "initialised"], "default": "present"},
@@ -109,7 +110,7 @@ def run(options: dict[str, Any], check_mode: bool) -> dict[str, Any]:
 
 def _lists(options: dict[str, Any], name: str) -> dict[str, list[str]]:
     for machine, tags in options[name].items():
-        if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+        if not are_texts(tags):
             raise FleetError(f"{name}: {machine} has a list of tags, not {tags!r}")
     return dict(options[name])
 

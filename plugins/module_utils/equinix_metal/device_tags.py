@@ -11,8 +11,7 @@ tag of another's that was there before the write and is gone after it is not put
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal import devices, ownership
@@ -23,28 +22,12 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.er
     Refused,
     SettingError,
 )
+from ansible_collections.nixmetal.builders.plugins.module_utils.tag_edits import Edit, are_texts
 from ansible_collections.nixmetal.builders.plugins.module_utils.waiting import Backoff
 
 TRIES = 6
 # Long enough that of two writers who read at the same moment, the first one sees what the second has written over.
 PAUSES = Backoff(first=0.5, factor=1.5, longest=4.0, jitter=0.5)
-
-
-@dataclasses.dataclass(frozen=True)
-class Edit:
-    """Which tags shall be there and which shall not; all others stay."""
-
-    add: tuple[str, ...] = ()
-    remove: tuple[str, ...] = ()
-
-    def applied(self, tags: Iterable[str]) -> list[str]:
-        """The tags after the edit, each once where it was added, in the order that they have."""
-        kept = [tag for tag in tags if tag not in self.remove]
-        return kept + [tag for tag in dict.fromkeys(self.add) if tag not in kept]
-
-    def holds(self, tags: Iterable[str]) -> bool:
-        seen = set(tags)
-        return set(self.add) <= seen and not seen & set(self.remove)
 
 
 def edits_from_options(options: dict[str, Any]) -> dict[str, Edit]:
@@ -53,7 +36,7 @@ def edits_from_options(options: dict[str, Any]) -> dict[str, Edit]:
 
 
 def _edit(tags: Any, present: bool) -> Edit:
-    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+    if not are_texts(tags):
         raise SettingError(f"machines: each id has a list of tags, not {tags!r}.")
     for tag in tags:
         if not tag or tag != tag.strip():
@@ -85,7 +68,7 @@ def change(client: Client, fleet: str, edits: Mapping[str, Edit]) -> dict[str, l
     pauses = PAUSES.pauses(client.clock)
     for _try in range(TRIES):
         if not pending:
-            return seen
+            break
         for device_id, edit in pending.items():
             tags = _read(client, device_id, fleet)["tags"]
             doubt = None if edit.holds(tags) else _write(client, device_id, edit.applied(tags))

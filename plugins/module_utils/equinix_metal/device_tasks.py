@@ -30,6 +30,7 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.er
     Refused,
     SettingError,
 )
+from ansible_collections.nixmetal.builders.plugins.module_utils.tag_edits import Edit
 
 Result = dict[str, Any]
 Device = dict[str, Any]
@@ -209,7 +210,7 @@ def _update(client: Client, order: Order, device_id: str, pairs: Changes) -> Non
     if fields:
         _set_fields(client, device_id, fields)
     if "tags" in pairs:
-        device_tags.change(client, order.fleet, {device_id: device_tags.Edit(add=tuple(order.tags))})
+        device_tags.change(client, order.fleet, {device_id: Edit(add=tuple(order.tags))})
 
 
 def _set_fields(client: Client, device_id: str, body: dict[str, Any]) -> None:

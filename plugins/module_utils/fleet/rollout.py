@@ -81,18 +81,24 @@ def _judge(step: Step, name: str, facts: Facts | None, settings: RolloutSettings
     if "failed" in kept:
         _owed(step, name, kept, facts, settings, proofs)
         step.failed[name] = kept["failed"]
-    elif kept.get("done") and not (facts and is_ours(facts, settings)):
-        step.done.append(name)
-    elif kept.get("done") and facts and facts["builder_state"] in IDLE_STATES:
-        _fail(step, name, f"it is {facts['builder_state']}")  # its tags can no longer be lifted, and nobody needs it
     elif kept.get("done"):
-        step.restore.append(name)  # its tags were not lifted yet
+        _done(step, name, facts, settings)
     elif facts is None:
         _gone(step, name, kept)
     elif is_ours(facts, settings):
         _continue(step, name, facts, settings, proofs, now)
     else:
         _not_begun(step, name, facts, settings, proofs, now)
+
+
+def _done(step: Step, name: str, facts: Facts | None, settings: RolloutSettings) -> None:
+    """Its test build passed. Tags that are still there were not lifted yet, and those of a machine that goes cannot be any more."""
+    if facts is None or not is_ours(facts, settings):
+        step.done.append(name)
+    elif facts["builder_state"] in IDLE_STATES:
+        _fail(step, name, f"it is {facts['builder_state']}")
+    else:
+        step.restore.append(name)
 
 
 def _owed(
@@ -102,7 +108,8 @@ def _owed(
     if facts is None or not is_ours(facts, settings) or "owes" not in kept:
         return
     if kept["owes"] == "restore":
-        step.restore += [name] if facts["builder_state"] not in IDLE_STATES else []
+        if facts["builder_state"] not in IDLE_STATES:
+            step.restore.append(name)
     elif _lives(name, kept.get("left") or drains.rebooting_from(facts), facts, proofs):
         del kept["owes"]
         kept["failed"] = "it came back too late, and stays drained"

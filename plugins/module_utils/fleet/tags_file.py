@@ -13,26 +13,16 @@ import contextlib
 import fcntl
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.atomic_file import make_directories, write_atomic
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.errors import FleetError
+from ansible_collections.nixmetal.builders.plugins.module_utils.tag_edits import Edit, are_texts
 
 SCHEMA = 1
 
 Tags = dict[str, list[str]]
-
-
-class Edit(NamedTuple):
-    """Which tags shall be there and which shall not; all others stay."""
-
-    add: tuple[str, ...] = ()
-    remove: tuple[str, ...] = ()
-
-    def applied(self, tags: Iterable[str]) -> list[str]:
-        kept = [tag for tag in tags if tag not in self.remove]
-        return kept + [tag for tag in dict.fromkeys(self.add) if tag not in kept]
 
 
 def parse_tags(text: str | bytes, source: str) -> Tags:
@@ -80,7 +70,7 @@ def edit_tags(path: str, edits: Mapping[str, Edit], check_mode: bool = False) ->
 
 
 def _are_tags(tags: Any) -> bool:
-    return isinstance(tags, list) and all(isinstance(tag, str) and tag for tag in tags)
+    return are_texts(tags) and all(tags)
 
 
 def _read(path: str) -> Tags:

@@ -6,10 +6,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
-import sys
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -20,14 +19,8 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 @pytest.fixture(scope="module")
-def charts() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("benchmark_charts", CHECKOUT / "tests/benchmarks/charts.py")
-    assert spec
-    assert spec.loader
-    made = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = made
-    spec.loader.exec_module(made)
-    return made
+def charts(load: Callable[[str], ModuleType]) -> ModuleType:
+    return load("charts")
 
 
 def test_the_pictures_are_drawn_from_the_numbers_that_are_kept(charts):

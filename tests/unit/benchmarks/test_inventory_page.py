@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,13 +17,8 @@ CHECKOUT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")
-def page() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("inventory_page", CHECKOUT / "tests/benchmarks/inventory/page.py")
-    assert spec
-    assert spec.loader
-    made = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(made)
-    return made
+def page(load: Callable[[str], ModuleType]) -> ModuleType:
+    return load("inventory/page")
 
 
 def result(others: float = 0.0, lists: str = "the same lists", **walls: list[float]) -> dict[str, Any]:

@@ -6,9 +6,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,14 +18,8 @@ CHECKOUT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")
-def page() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("stream_page", CHECKOUT / "tests/benchmarks/stream/page.py")
-    assert spec
-    assert spec.loader
-    made = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = made  # where dataclasses look for it
-    spec.loader.exec_module(made)
-    return made
+def page(load: Callable[[str], ModuleType]) -> ModuleType:
+    return load("stream/page")
 
 
 def result(portion: str, at: str = "2026-11-26 04:00:00", others: float = 0.0, **seconds: float) -> dict[str, Any]:

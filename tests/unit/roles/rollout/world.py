@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import abc
 import json
 import shutil
 import threading
@@ -32,7 +33,7 @@ exec @curl@ --noproxy '*' -sS -f --max-time 10 -G --data-urlencode "known=$(cat 
 """
 
 
-class Answering:
+class Answering(abc.ABC):
     """A server on the loopback, and what stands in for ssh and asks it what machines run."""
 
     def start(self) -> None:
@@ -57,8 +58,9 @@ class Answering:
         assert curl, "the tests of rollouts want curl"
         return curl
 
+    @abc.abstractmethod
     def _handler(self) -> type[BaseHTTPRequestHandler]:
-        raise NotImplementedError
+        """What answers a request."""
 
 
 @dataclass

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 import random
@@ -154,7 +155,7 @@ class World:
         for name, tags in note.items():
             facts = self.machines[name]
             assert rebooting_from(facts) is None
-            self._call(lambda: facts["builder_tags"].extend(tags))  # noqa: B023 - called at once
+            self._call(functools.partial(facts["builder_tags"].extend, tags))
 
     def terminate(self, name: str) -> None:
         if name in self.machines:

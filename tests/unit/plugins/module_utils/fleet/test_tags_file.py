@@ -13,11 +13,11 @@ import pytest
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.errors import FleetError
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.tags_file import (
-    Edit,
     edit_tags,
     initialise,
     parse_tags,
 )
+from ansible_collections.nixmetal.builders.plugins.module_utils.tag_edits import Edit
 
 
 @pytest.fixture
