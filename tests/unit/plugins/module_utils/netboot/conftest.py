@@ -9,9 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.switch import Publication
 
 
 class Store:
@@ -49,6 +52,15 @@ class Store:
         staging.mkdir(parents=True)
         (staging / "manifest.json").write_text(json.dumps(manifest))
         return manifest
+
+    def publish(self, image_id: str) -> Publication:
+        """Stage an image and publish it in the channel lab."""
+        # Not above: pytest may load this file before Ansible's importer stands.
+        from ansible_collections.nixmetal.builders.plugins.module_utils.netboot import publish, releases, switch
+
+        self.image(image_id)
+        settings = releases.Settings("lab", "http://web", "relative", ())
+        return switch.publish(str(self.root), publish.staged_manifest(str(self.root), image_id), settings, False, 1)
 
     def history(self, channel: str) -> list[dict[str, Any]]:
         """The channel's history."""

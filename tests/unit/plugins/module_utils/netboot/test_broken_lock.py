@@ -20,8 +20,6 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.netboot import s
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.errors import NetbootError
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.lock import owner_path
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.prune import policy
-from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.publish import staged_manifest
-from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.releases import Settings
 
 if TYPE_CHECKING:
     from .conftest import Store
@@ -46,18 +44,11 @@ def broken_after(store: Store, monkeypatch: pytest.MonkeyPatch) -> Breaker:
     return arrange
 
 
-def publish(store: Store, image_id: str) -> str:
-    store.image(image_id)
-    settings = Settings("lab", "http://web", "relative", ())
-    manifest = staged_manifest(str(store.root), image_id)
-    return switching.publish(str(store.root), manifest, settings, False, 1).release.release_id
-
-
 def test_the_link_is_not_turned(store: Store, broken_after: Breaker) -> None:
-    first = publish(store, "one")
+    first = store.publish("one").release.release_id
     broken_after(switching, "write_release")
     with pytest.raises(NetbootError, match="was broken while this run held it"):
-        publish(store, "two")
+        store.publish("two")
     assert os.readlink(store.root / "lab").endswith(first)
     assert len(store.history("lab")) == 1
 
@@ -68,8 +59,8 @@ def test_the_link_is_not_turned(store: Store, broken_after: Breaker) -> None:
     ids=["before-releases-go", "before-blobs-go"],
 )
 def test_nothing_more_is_pruned(store: Store, broken_after: Breaker, after: str, releases: int) -> None:
-    publish(store, "one")
-    publish(store, "two")
+    store.publish("one")
+    store.publish("two")
     broken_after(pruning, after)
     with pytest.raises(NetbootError, match="was broken while this run held it"):
         pruning.prune(switching.Writer(str(store.root), False, 1), policy(1, [], 24), time.time() + 3 * 86400)

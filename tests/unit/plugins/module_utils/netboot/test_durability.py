@@ -17,9 +17,7 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.errors i
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.lock import owner_path, store_lock
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.prune import policy
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.pruning import prune
-from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.publish import staged_manifest
-from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.releases import Settings
-from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.switch import Publication, Writer, publish
+from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.switch import Writer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,14 +27,8 @@ if TYPE_CHECKING:
     from .conftest import Store
 
 
-def published(store: Store, image_id: str) -> Publication:
-    store.image(image_id)
-    settings = Settings("lab", "http://web", "relative", ())
-    return publish(str(store.root), staged_manifest(str(store.root), image_id), settings, False, 1)
-
-
 def test_a_release_is_on_the_disk_before_the_link_leads_to_it(store: Store, steps: Steps) -> None:
-    made = published(store, "one").release.release_id
+    made = store.publish("one").release.release_id
     folder, link = store.root / "releases" / "lab" / made, store.root / "lab"
     named, turned = steps.first("name", folder), steps.first("name", link)
     draft = steps.was(folder)
@@ -55,7 +47,7 @@ def test_a_claim_on_the_store_is_on_the_disk_before_anything_is_done(store: Stor
 
 def test_an_export_is_on_the_disk_before_it_has_its_name(store: Store, steps: Steps, tmp_path: Path) -> None:
     dest = tmp_path / "copies" / "lab"
-    exporting.export(str(store.root), published(store, "one").release, str(dest), False)
+    exporting.export(str(store.root), store.publish("one").release, str(dest), False)
     named, draft = steps.first("name", dest), steps.was(dest)
     for path in (draft, *(os.path.join(draft, name) for name in os.listdir(dest))):
         assert steps.last("flush", path) < named
@@ -65,7 +57,7 @@ def test_an_export_is_on_the_disk_before_it_has_its_name(store: Store, steps: St
 def test_a_blob_that_is_damaged_after_it_was_looked_at_is_not_exported(
     store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    release, refuse = published(store, "one").release, exporting.refuse_missing
+    release, refuse = store.publish("one").release, exporting.refuse_missing
 
     def damage(root: str, missing: list[Any]) -> None:
         refuse(root, missing)
@@ -80,8 +72,8 @@ def test_a_blob_that_is_damaged_after_it_was_looked_at_is_not_exported(
 
 
 def test_a_release_is_gone_from_the_disk_before_its_blobs_go(store: Store, steps: Steps) -> None:
-    old = published(store, "one").release
-    published(store, "two")
+    old = store.publish("one").release
+    store.publish("two")
     steps.done.clear()
     done = prune(Writer(str(store.root), False, 1), policy(1, [], 24), time.time() + 3 * 86400)
     assert [verdict.release_id for verdict in done.removed] == [old.release_id]
