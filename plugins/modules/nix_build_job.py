@@ -104,7 +104,6 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.nix.arguments import BUILD, EXCLUSIVE, SOURCES
 from ansible_collections.nixmetal.builders.plugins.module_utils.nix.build_job import BASE, step
-from ansible_collections.nixmetal.builders.plugins.module_utils.nix.errors import NixError
 
 ARGUMENTS = {
     "operation": {"type": "str", "choices": ["start", "wait", "stop"], "required": True},
@@ -133,8 +132,6 @@ def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, required_if=[("operation", "start", ["build"])])
     try:
         answer = step({**module.params, "build": checked(module)})
-    except NixError as error:
-        module.fail_json(msg=str(error), **error.details)
     except OSError as error:
         module.fail_json(msg=f"{BASE}, where what is known of a build is kept, cannot be written or read: {error}")
     module.exit_json(**answer)

@@ -174,12 +174,4 @@ def _become(task: Any, variables: Variables, templar: Any) -> Any:
 def _options(kind: str, plugin: Any, variables: Variables, templar: Any) -> Variables:
     """The variables that this plugin reads, templated with the second host's own values."""
     names = constants.config.get_plugin_vars(kind, plugin._load_name)
-    found = {name: templar.template(variables[name]) for name in names if name in variables}
-    if kind == "connection" and getattr(plugin, "allow_extras", False):
-        prefix = f"ansible_{plugin.extras_prefix}_"
-        found["_extras"] = {
-            name: templar.template(variables[name])
-            for name in variables
-            if name.startswith(prefix) and name not in found
-        }
-    return found
+    return {name: templar.template(variables[name]) for name in names if name in variables}

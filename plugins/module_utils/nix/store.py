@@ -58,7 +58,8 @@ def query(nix: Nix, question: str, paths: Sequence[str], environment: Mapping[st
         answer = nix.run("nix-store", "--query", question, *some, environment=environment)
         if answer.code:
             raise NixError(
-                f"Nix on {nix.host} cannot read {' '.join(some[:3])}: {essence(answer.err)}", stderr=plain(answer.err)
+                f"Nix on {nix.host} cannot read {' '.join(some[:3])}: {essence(answer.err)}{remedy(answer.err, nix.host)}",
+                stderr=plain(answer.err),
             )
         found += answer.lines
     return found

@@ -40,8 +40,8 @@ def all_roots(nix: Nix) -> list[dict[str, str]]:
             f"Nix on {nix.host} does not tell its roots: {essence(answer.err)}{remedy(answer.err, nix.host)}",
             stderr=plain(answer.err),
         )
-    pairs = [line.partition(" -> ") for line in answer.lines]
-    return [{"root": _unquoted(root), "path": path} for root, _arrow, path in pairs if path]
+    pairs = [line.rpartition(" -> ") for line in answer.lines]
+    return [{"root": _unquoted(root), "path": path} for root, _arrow, path in pairs if root]
 
 
 def _unquoted(name: str) -> str:
@@ -73,7 +73,10 @@ def _path(nix: Nix, name: str, path: str, closures: bool) -> Facts:
 def _directory(nix: Nix) -> str:
     answer = nix.run("nix-instantiate", "--eval", "--json", "--expr", "builtins.storeDir")
     if answer.code:
-        raise NixError(f"Nix on {nix.host} does not tell where its store is: {essence(answer.err)}")
+        raise NixError(
+            f"Nix on {nix.host} does not tell where its store is: {essence(answer.err)}{remedy(answer.err, nix.host)}",
+            stderr=plain(answer.err),
+        )
     return str(json.loads(answer.out))
 
 

@@ -87,6 +87,12 @@ def test_a_derivation_is_built_with_the_settings(programs: Path, capsys: pytest.
     ]
 
 
+def test_what_stands_among_the_options_wins(programs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store(programs)
+    run(nix_build, capsys, derivation=DRV, cores=2, keep_going=True, options={"cores": 4})
+    assert sorted((programs / "settings").read_text().split("\n"))[-2:] == ["cores = 4", "keep-going = true"]
+
+
 def test_nothing_to_build_is_no_change(programs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store(programs)
     assert run(nix_build, capsys, derivation=DRV)["changed"] is False
@@ -155,6 +161,14 @@ def test_a_copy_tells_what_travelled(programs: Path, capsys: pytest.CaptureFixtu
     assert (answer["bytes_copied"], answer["substituted"]) == (42, [])
     program(programs, "nix-copy-closure", ":")
     assert run(nix_copy, capsys, paths=[OUT], to="ssh://build@host")["changed"] is False
+
+
+def test_the_other_host_is_reached_as_the_options_say(programs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    program(programs, "nix-copy-closure", f'echo "$NIX_SSHOPTS" >{programs}/asked')
+    ways = {"ssh_key": "/key", "ssh_known_hosts": "/known", "ssh_config": "/config", "ssh_options": ["ProxyJump=gate"]}
+    run(nix_copy, capsys, paths=[OUT], to="ssh://build@host", **ways)
+    asked = (programs / "asked").read_text()
+    assert asked.startswith("-F /config -i /key -o IdentitiesOnly=yes -o ProxyJump=gate -o UserKnownHostsFile=/known ")
 
 
 def test_a_host_that_refuses_is_explained(programs: Path, capsys: pytest.CaptureFixture[str]) -> None:

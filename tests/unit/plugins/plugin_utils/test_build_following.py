@@ -31,11 +31,15 @@ class Host:
     def __init__(self, *answers: Any) -> None:
         self._answers = list(answers)
         self.asked: list[str] = []
+        self.seconds: list[float] = []
         self.runs: set[str] = set()
         self.resets = 0
 
-    def run(self, _module: str, _within: float, **arguments: Any) -> dict[str, Any]:
+    def run(self, _module: str, within: float, **arguments: Any) -> dict[str, Any]:
+        # The module waits so long by itself, and a busy host takes its time to start it.
+        assert within == build_following.ANSWER_SECONDS + arguments["seconds"]
         self.asked.append(arguments["operation"])
+        self.seconds.append(arguments["seconds"])
         self.runs.add(arguments["run"])
         assert ("build" in arguments) == (arguments["operation"] == "start")
         answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
@@ -68,6 +72,14 @@ def test_a_quick_build_is_asked_for_once_and_shows_nothing() -> None:
 def test_a_long_build_shows_how_far_it_is() -> None:
     host = Host(RUNS, RUNS, ENDED)
     assert follow(host) == ({"changed": True}, [], [PROGRESS, PROGRESS])
+    assert host.seconds == [2, 10, 10]  # the first line comes soon
+
+
+def test_no_two_runs_have_one_name() -> None:
+    first, second = Host(ENDED), Host(ENDED)
+    follow(first)
+    follow(second)
+    assert not first.runs & second.runs
 
 
 def test_a_broken_connection_is_taken_up_again() -> None:
@@ -110,6 +122,16 @@ def test_a_build_is_told_to_stop_when_the_task_is(start: list[Any]) -> None:
         follow(host)
     assert host.asked == [*["start"] * len(start), "wait", "stop"]
     assert len(host.runs) == 1
+    # The connection may be what broke, so the stop takes a new one.
+    assert host.resets == len(start)
+
+
+def test_a_host_that_is_gone_does_not_hide_why_the_task_ended() -> None:
+    said: list[str] = []
+    host = Host(RUNS, KeyboardInterrupt(), BROKEN)
+    with pytest.raises(KeyboardInterrupt):
+        Following(host, {"file": "/x"}, 10, said.append, lambda _progress: None).run()  # type: ignore[arg-type]
+    assert said == ["build: could not be told to stop; a build there ends by itself within five minutes"]
 
 
 @pytest.mark.parametrize("start", [[], [RUNS]])

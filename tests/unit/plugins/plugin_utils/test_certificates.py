@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import datetime
 
+import pytest
+from ansible.errors import AnsibleActionFail
 from cryptography import x509
 
+from ansible_collections.nixmetal.builders.plugins.plugin_utils import certificates
 from ansible_collections.nixmetal.builders.plugins.plugin_utils.certificates import make_key_pair
 
 
@@ -17,7 +20,7 @@ def test_a_certificate_is_valid_on_hosts_whose_clocks_differ_by_hours():
     found = x509.load_pem_x509_certificate(make_key_pair("sender", hours=2).certificate.encode())
     now = datetime.datetime.now(datetime.UTC)
     assert found.not_valid_before_utc <= now - datetime.timedelta(hours=23)
-    assert found.not_valid_after_utc >= now + datetime.timedelta(hours=25)
+    assert now + datetime.timedelta(hours=25) <= found.not_valid_after_utc <= now + datetime.timedelta(hours=27)
 
 
 def test_no_two_are_alike():
@@ -25,3 +28,9 @@ def test_no_two_are_alike():
     assert first.private_key != second.private_key
     assert first.certificate != second.certificate
     assert "PRIVATE KEY" not in first.certificate
+
+
+def test_a_controller_without_the_library_is_told_which(monkeypatch):
+    monkeypatch.setattr(certificates, "CRYPTOGRAPHY_MISSING", ImportError("No module named 'cryptography'"))
+    with pytest.raises(AnsibleActionFail, match="needs cryptography in the controller's Python"):
+        make_key_pair("sender", 1)

@@ -45,11 +45,12 @@ class FakeSide:
         self.is_local = is_local
         self._answers = {step: list(given) if isinstance(given, list) else [given] for step, given in answers.items()}
         self.asked: list[tuple[str, dict[str, Any]]] = []
+        self.within: list[tuple[str, float]] = []
         self.resets = 0
 
     def run(self, module: str, within: float, **arguments: Any) -> dict[str, Any]:
-        assert within > 0
         operation = arguments["operation"]
+        self.within.append((operation, within))
         self.asked.append((operation, arguments))
         given = self._answers.get(operation, [{"finished": True, "outcome": {}}])
         answer = given.pop(0) if len(given) > 1 else given[0]
@@ -92,6 +93,47 @@ def test_the_destination_listens_and_the_source_comes():
     assert result["changed"] is True
     assert (result["bytes_sent"], result["bytes_resumed"], result["bytes_skipped"]) == (6, 4, 20)
     assert (result["files_sent"], result["files_skipped"], result["rate"]) == (1, 1, 3)
+    assert result["bytes_to_send"] == 0
+
+
+def test_a_step_has_the_time_that_it_may_take():
+    """Those that read files as long as the transfer, the others what they wait for and the start of a module on a busy host."""
+    source, destination = source_host(), web_host()
+    run(source, destination)
+    assert source.within == [("prepare", 7200.0), ("connect", 45.0 + 30.0)]
+    assert destination.within == [("listen", 7200.0), ("wait", 45.0 + 2.0)]
+    destination = web_host()
+    run(source_host(), destination, listen="source")
+    assert destination.within[:2] == [("plan", 7200.0), ("connect", 45.0 + 30.0)]
+
+
+def test_nobody_can_guess_what_lets_a_side_in():
+    sources = [source_host(), source_host()]
+    for source in sources:
+        run(source, web_host())
+    assert len({source.asked[1][1]["token"] for source in sources}) == 2
+    assert len({source.asked[1][1]["transfer"] for source in sources}) == 2
+
+
+def test_what_took_no_time_has_no_rate():
+    assert run(source_host(), web_host(wait={"finished": True, "outcome": {**OUTCOME, "seconds": 0.0}}))["rate"] == 0
+
+
+def test_two_hosts_of_one_address_meet_on_the_loopback_too():
+    source = source_host()
+    source.address = "192.0.2.2"
+    run(source, web_host())
+    assert source.asked[1][1]["peers"] == ["127.0.0.1", "192.0.2.2", "10.0.0.2"]
+
+
+def test_a_name_that_the_controller_does_not_know_is_no_hint(monkeypatch):
+    def unknown(*_arguments: Any, **_more: Any) -> Any:
+        raise OSError(-2, "Name or service not known")
+
+    monkeypatch.setattr(stream_transfer.socket, "getaddrinfo", unknown)
+    destination = web_host()
+    assert run(source_host(), destination)["changed"] is True
+    assert destination.asked[0][1]["peers"] == []
 
 
 def test_the_source_listens_and_the_destination_comes():
@@ -156,6 +198,14 @@ def test_progress_is_told():
     assert result["said"] == [{"bytes_done": 3}, {"bytes_done": 3}]
 
 
+def test_looks_come_more_rarely_but_often_enough_for_a_line():
+    progress = {"finished": False, "progress": {"bytes_done": 3}}
+    destination = web_host(wait=[*[progress] * 6, ENDED])
+    run(source_host(), destination)
+    waits = [arguments["seconds"] for operation, arguments in destination.asked if operation == "wait"]
+    assert waits == [2.0, 3.0, 4.5, 6.75, 10.0, 10.0, 10.0]
+
+
 def test_a_connection_that_breaks_while_waiting_is_taken_up_again():
     destination = web_host(wait=[AnsibleConnectionFailure("gone"), ENDED])
     assert run(source_host(), destination)["changed"] is True
@@ -166,6 +216,22 @@ def test_a_connection_that_stays_broken_is_given_up():
     destination = web_host(wait=AnsibleConnectionFailure("gone"))
     with pytest.raises(AnsibleConnectionFailure):
         run(source_host(), destination, silence_timeout=0.0)
+
+
+def test_silence_is_counted_from_the_last_answer(monkeypatch):
+    """Else the first break of a long transfer would end it."""
+    now = [0.0]
+    monkeypatch.setattr(stream_transfer.time, "monotonic", lambda: now[0])
+
+    class Slow(FakeSide):
+        def run(self, module: str, within: float, **arguments: Any) -> dict[str, Any]:
+            now[0] += 50 if arguments["operation"] == "wait" else 0
+            return super().run(module, within, **arguments)
+
+    progress = {"finished": False, "progress": {"bytes_done": 3}}
+    answers = [progress, progress, AnsibleConnectionFailure("gone"), ENDED]
+    destination = Slow("web", "192.0.2.2", listen=PLAN, wait=answers)
+    assert run(source_host(), destination, silence_timeout=60.0)["changed"] is True
 
 
 def test_an_unreachable_source_does_not_make_the_destination_unreachable():
@@ -179,6 +245,23 @@ def test_a_failed_step_names_its_host_and_ends_what_was_begun():
         run(source, destination)
     assert destination.steps == ["listen", "stop"]
     assert source.steps == ["prepare", "connect", "stop"]
+    assert (source.resets, destination.resets) == (1, 1)  # the connection may be what broke
+
+
+def test_hosts_that_cannot_be_told_to_stop_do_not_hide_why_it_failed():
+    gone = AnsibleConnectionFailure("gone")
+    source = source_host(connect={"failed": True, "msg": "port 4000 was not reached"}, stop=gone)
+    destination = web_host(stop=gone)
+    with pytest.raises(AnsibleActionFail, match="build: port 4000 was not reached"):
+        run(source, destination)
+    assert (source.steps[-1], destination.steps[-1]) == ("stop", "stop")
+
+
+def test_a_plan_that_fails_before_anybody_listens_needs_no_stop():
+    source, destination = source_host(), web_host(plan={"failed": True, "msg": "no room"})
+    with pytest.raises(AnsibleActionFail, match="web: no room"):
+        run(source, destination, listen="source")
+    assert (source.steps, destination.steps) == (["prepare"], ["plan"])
 
 
 def test_a_failure_of_the_plan_needs_no_stop():

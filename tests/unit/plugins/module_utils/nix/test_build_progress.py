@@ -65,7 +65,15 @@ def test_waiting_for_somebody_else_is_told() -> None:
     shown = progress(start(4, 109, text="waiting for lock on 'x'"))
     assert (shown["waiting"], shown["names"]) == (True, ["waiting for lock on 'x'"])
     assert not progress(start(4, 109, text="w"), *RUNNING)["waiting"]
+    assert progress()["waiting"] is False
+
+
+def test_a_line_has_room_for_three_names() -> None:
+    many = [start(number, 105, f"/nix/store/{DIGEST}-thing-{number}.drv") for number in range(5)]
+    shown = progress(*many)
+    assert (shown["names"], shown["running"]) == (["thing-0", "thing-1", "thing-2"], 5)
 
 
 def test_events_that_make_no_sense_are_passed_over() -> None:
     assert progress({}, {"action": "stop", "id": 9}, result(7, 105, 1), start(1, 104), result(1, 105))["to_build"] == 0
+    assert progress(start(1, 104), result(1, 105, 7), result(1, 106, 7))["built"] == 0

@@ -94,6 +94,9 @@ def test_evaluation_alone_makes_the_derivation_once(real_nix: RealNix, tmp_path:
     assert (first.changed, second.changed) == (True, False)
     assert (tmp_path / "image.drv").resolve() == Path(first.derivation)
     assert not Path(str(first.out_path)).exists()
+    (tmp_path / "image.drv").unlink()
+    again = build(real_nix.nix(), request)
+    assert (again.changed, (tmp_path / "image.drv").resolve()) == (True, Path(first.derivation))
     built = build(real_nix.nix(), Request(Source(derivation=first.derivation)))
     assert built.out_path == first.out_path
     assert Path(str(built.out_path)).exists()

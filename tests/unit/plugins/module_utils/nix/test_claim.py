@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +18,15 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.nix import build_job
 from ansible_collections.nixmetal.builders.plugins.module_utils.nix.arguments import BUILD
-from ansible_collections.nixmetal.builders.plugins.module_utils.nix.claim import CLAIMS, key_of, sweep
+from ansible_collections.nixmetal.builders.plugins.module_utils.nix.claim import (
+    CLAIMS,
+    _take,
+    claim,
+    key_of,
+    sweep,
+)
+from ansible_collections.nixmetal.builders.plugins.module_utils.nix.errors import NixError
+from ansible_collections.nixmetal.builders.plugins.module_utils.nix.job import Job
 
 if TYPE_CHECKING:
     from tests.unit.conftest import RealNix
@@ -33,6 +42,21 @@ derivation {{
   system = builtins.currentSystem;
   builder = "${{static}}/busybox";
   args = [ "sh" "-euc" "echo >>{place}/begun; until [ -e {place}/{gate} ]; do sleep 0.1; done; echo {word} >$out" ];
+}}
+"""
+
+TWO_OUTPUTS = """
+let
+  static = builtins.path {{ name = "static"; path = /. + dirOf "{busybox}"; filter = path: _: baseNameOf path == "busybox"; }};
+in
+{{
+  thing = derivation {{
+    name = "thing";
+    outputs = [ "out" "dev" ];
+    system = builtins.currentSystem;
+    builder = "${{static}}/busybox";
+    args = [ "sh" "-euc" "echo >>{place}/begun; until [ -e {place}/open ]; do sleep 0.1; done; echo out >$out; echo dev >$dev" ];
+  }};
 }}
 """
 
@@ -149,17 +173,59 @@ def test_settings_and_what_nix_hears_make_another_build() -> None:
     }
 
 
+def test_another_output_is_another_build(host: Host, real_nix: RealNix, tmp_path: Path) -> None:
+    host.file.write_text(TWO_OUTPUTS.format(busybox=real_nix.busybox, place=tmp_path))
+    host.step("start", "a", attr="thing")
+    host.begun(1)
+    host.step("start", "b", attr="thing.dev")
+    assert not host.step("wait", "b", 1)["attached"]
+    host.open()
+    assert text(host.step("wait", "a", 30)) == "out\n"
+    assert text(host.step("wait", "b", 30)) == "dev\n"
+
+
+def test_a_wait_that_nobody_wants_any_more_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a claim whose holder cannot be followed: it is about to end, or has only just begun."""
+    (tmp_path / CLAIMS).mkdir()
+    waited = iter(range(3))
+    monkeypatch.setattr("time.sleep", lambda _seconds: next(waited))
+
+    def go_on() -> None:
+        raise NixError("enough")
+
+    with (tmp_path / CLAIMS / "key").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(NixError, match="enough"):
+            claim(Job(str(tmp_path), "a", "here"), "key", go_on)
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_claim_that_is_swept_away_while_it_is_taken_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, again: bool
+) -> None:
+    path, lock = tmp_path / "key", fcntl.flock
+
+    def late(descriptor: int, operation: int) -> None:
+        path.unlink()
+        if again:
+            path.touch()
+        lock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    assert _take(str(path)) is None
+
+
 def test_old_claims_are_swept(host: Host, tmp_path: Path) -> None:
     host.open()
     host.step("start", "a", 30)
-    [claim] = (tmp_path / "builds" / CLAIMS).iterdir()
+    [file] = (tmp_path / "builds" / CLAIMS).iterdir()
     sweep(str(tmp_path / "builds"))
-    assert claim.exists()
-    os.utime(claim, (time.time() - 90_000,) * 2)
+    assert file.exists()
+    os.utime(file, (time.time() - 90_000,) * 2)
 
     def swept() -> bool:
         sweep(str(tmp_path / "builds"))
-        return not claim.exists()
+        return not file.exists()
 
     until(swept)  # the job lets go of it after it has told how it ended
     assert host.step("start", "b", 30)["outcome"]["changed"] is False
@@ -168,8 +234,8 @@ def test_old_claims_are_swept(host: Host, tmp_path: Path) -> None:
 def test_a_claim_that_is_held_is_never_swept(host: Host, tmp_path: Path) -> None:
     host.step("start", "a")
     host.begun(1)
-    [claim] = (tmp_path / "builds" / CLAIMS).iterdir()
-    os.utime(claim, (time.time() - 90_000,) * 2)
+    [file] = (tmp_path / "builds" / CLAIMS).iterdir()
+    os.utime(file, (time.time() - 90_000,) * 2)
     host.step("start", "b")
     until(lambda: bool(host.step("wait", "b")["attached"]))
     host.open()

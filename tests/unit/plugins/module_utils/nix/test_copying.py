@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.nix.command impo
 from ansible_collections.nixmetal.builders.plugins.module_utils.nix.copying import Copied, copy
 from ansible_collections.nixmetal.builders.plugins.module_utils.nix.errors import NixError, NixMissing
 from ansible_collections.nixmetal.builders.plugins.module_utils.nix.ssh import Peer
+from ansible_collections.nixmetal.builders.plugins.module_utils.nix.store import invalid, query
 
 COPIED = '@nix {"action":"start","id":1,"type":100,"fields":["/nix/store/a","","ssh://build@host"]}'
 
@@ -67,6 +69,43 @@ def test_check_mode_asks_for_the_closure_only_when_a_path_lacks(tmp_path: Path) 
     assert "store = ssh://build@host" in (tmp_path / "questions").read_text()
 
 
+def test_check_mode_takes_what_is_not_built_yet_for_lacking_too(tmp_path: Path) -> None:
+    program(
+        tmp_path,
+        "nix-store",
+        'case "$*" in *--print-invalid*) echo /nix/store/a ;; *--check-validity*) exit 1 ;; *) exit 9 ;; esac',
+    )
+    assert copy(nix(tmp_path), ["/nix/store/a"], Peer("ssh://build@host"), check_mode=True) == Copied(["/nix/store/a"])
+
+
+def test_a_host_that_cannot_be_asked_is_not_taken_for_one_that_has_all(tmp_path: Path) -> None:
+    program(
+        tmp_path, "nix-store", f'echo "$NIX_SSHOPTS" >{tmp_path}/way; echo "Host key verification failed." >&2; exit 1'
+    )
+    for ask in ({"check_mode": True}, {"substitute": True}):
+        with pytest.raises(NixError, match=r"to ssh://build@host:2222 failed: (.|\n)*compare the known_hosts file"):
+            copy(nix(tmp_path), ["/nix/store/a"], Peer("ssh://build@host:2222"), **ask)
+    assert "-p 2222 " in (tmp_path / "way").read_text()
+
+
+def test_a_path_that_cannot_be_read_is_an_error_with_its_remedy(tmp_path: Path) -> None:
+    program(tmp_path, "nix-store", "echo 'error: cannot connect to socket' >&2; exit 1")
+    with pytest.raises(NixError, match=r"cannot read /nix/store/a: error: cannot connect to socket.*start nix-daemon"):
+        query(nix(tmp_path), "--size", ["/nix/store/a"])
+
+
+def test_many_paths_are_asked_for_in_portions(tmp_path: Path) -> None:
+    program(
+        tmp_path,
+        "nix-store",
+        f'echo $# >>{tmp_path}/words; for each; do case "$each" in /*) echo "$each" ;; esac; done',
+    )
+    paths = [f"/nix/store/{number}" for number in range(2500)]
+    assert query(nix(tmp_path), "--outputs", paths) == paths
+    assert invalid(nix(tmp_path), paths) == paths
+    assert (tmp_path / "words").read_text().split() == ["1002", "1002", "502"] * 2
+
+
 def test_no_paths_ask_nobody(tmp_path: Path) -> None:
     assert copy(nix(tmp_path), [], Peer("ssh://build@host")) == Copied()
 
@@ -96,9 +135,29 @@ def test_what_is_no_address_is_refused(to: str) -> None:
         Peer(to).environment()
 
 
-def test_a_space_in_an_option_is_refused_before_anything_runs() -> None:
-    with pytest.raises(NixError, match="has a space"):
-        Peer("ssh://host", key="/my key").environment()
+@pytest.mark.parametrize("wrong", [{"key": "/my key"}, {"options": ("",)}, {"config": ""}])
+def test_a_space_in_an_option_is_refused_before_anything_runs(wrong: dict[str, Any]) -> None:
+    with pytest.raises(NixError, match="is empty or has a space"):
+        Peer("ssh://host", **wrong).environment()
+
+
+def test_a_host_is_known_by_its_own_file_alone_and_nobody_is_asked() -> None:
+    words = Peer("ssh://build@host", known_hosts="/known").environment()["NIX_SSHOPTS"]
+    assert words == (
+        "-F none -o UserKnownHostsFile=/known -o GlobalKnownHostsFile=none -o StrictHostKeyChecking=yes"
+        " -o BatchMode=yes -o ConnectTimeout=20 -o ServerAliveInterval=15 -o ServerAliveCountMax=4"
+    )
+
+
+def test_an_ipv6_address_loses_its_brackets() -> None:
+    peer = Peer("ssh://build@[2001:db8::1]:2222")
+    assert (peer.login, peer.store) == ("build@2001:db8::1", "ssh://build@2001:db8::1")
+    assert "-p 2222" in peer.environment()["NIX_SSHOPTS"]
+
+
+def test_a_nix_has_a_home_in_a_service_without_one(tmp_path: Path) -> None:
+    program(tmp_path, "nix-store", 'echo "$HOME"')
+    assert nix(tmp_path).run("nix-store").lines
 
 
 def test_a_host_without_nix_is_named_with_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

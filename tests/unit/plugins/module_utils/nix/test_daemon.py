@@ -23,7 +23,7 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.nix.errors impor
 from ansible_collections.nixmetal.builders.plugins.module_utils.nix.evaluation import Source
 from ansible_collections.nixmetal.builders.plugins.module_utils.nix.forecast import Target
 from ansible_collections.nixmetal.builders.plugins.module_utils.nix.result import Request
-from ansible_collections.nixmetal.builders.plugins.module_utils.nix.store_info import gather
+from ansible_collections.nixmetal.builders.plugins.module_utils.nix.store_info import all_roots, gather
 
 if TYPE_CHECKING:
     from tests.unit.conftest import RealNix
@@ -120,6 +120,8 @@ def test_a_daemon_that_is_gone_is_named(daemon: Daemon) -> None:
     gone = Nix({}, {**daemon.environment, "NIX_REMOTE": f"unix://{daemon.place}/nothing"})
     with pytest.raises(NixError, match=r"cannot connect to (daemon|socket)(?s:.)*nothing(?s:.)*nix-daemon"):
         build(gone, daemon.wanted("echo 1 >$out"))
+    with pytest.raises(NixError, match=r"does not tell its roots(?s:.)*start nix-daemon there"):
+        all_roots(gone)
 
 
 def test_the_store_that_is_asked_in_check_mode_is_the_one_that_nix_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,3 +131,10 @@ def test_the_store_that_is_asked_in_check_mode_is_the_one_that_nix_is_told(monke
     assert arguments.target({**params, "store": "/y"}).url == "/y"
     monkeypatch.delenv("NIX_REMOTE")
     assert arguments.target(params).url == "auto"
+
+
+def test_the_store_that_is_asked_in_check_mode_is_the_one_of_the_build_host() -> None:
+    ways = {"ssh_key": None, "ssh_known_hosts": "/known", "ssh_config": "none", "ssh_options": []}
+    target = arguments.target({"build_host": "ssh://build@host:2222", "store": "/y", **ways})
+    assert target.url == "ssh://build@host"
+    assert "-p 2222 -o UserKnownHostsFile=/known " in target.environment["NIX_SSHOPTS"]

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import signal
@@ -16,9 +17,10 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.nixmetal.builders.plugins.module_utils.nix import command
 from ansible_collections.nixmetal.builders.plugins.module_utils.nix.command import Nix
 from ansible_collections.nixmetal.builders.plugins.module_utils.nix.errors import NixError
-from ansible_collections.nixmetal.builders.plugins.module_utils.nix.job import FOLLOWS, Answer, Job
+from ansible_collections.nixmetal.builders.plugins.module_utils.nix.job import CLAIMS, FOLLOWS, STOPPED, Answer, Job
 
 FOR_LONG = 20
 ENDED = {"attached": False, "left": ""}
@@ -101,7 +103,7 @@ def test_a_build_ends_when_the_last_run_that_wants_it_goes(tmp_path: Path) -> No
     assert within(FOR_LONG, (tmp_path / "program.pid").exists)
     second = following(tmp_path, "second")
     assert within(FOR_LONG, lambda: second.wait(0)["attached"])
-    job(tmp_path).stop(FOR_LONG)
+    assert job(tmp_path).stop(FOR_LONG) == {}, "it waits for the end of a build that another run wants"
     time.sleep(2.5)  # it looks every second who wants it
     assert not second.wait(0)["finished"]
     outcome = second.stop(FOR_LONG)["outcome"]
@@ -207,8 +209,75 @@ def test_what_is_known_is_the_user_s_own_and_swept_a_day_later(tmp_path: Path) -
     day = time.time() - 90_000
     for path in (tmp_path / "first").iterdir():
         os.utime(path, (day, day))
+    (tmp_path / CLAIMS).mkdir()
+    os.utime(tmp_path / CLAIMS, (day, day))
+    (tmp_path / "first/progress").touch()
     job(tmp_path, run="second").start(quick)
+    assert (tmp_path / "first").exists(), "something has moved there"
+    os.utime(tmp_path / "first/progress", (day, day))
+    job(tmp_path, run="third").start(quick)
     assert not (tmp_path / "first").exists()
+    assert (tmp_path / CLAIMS).exists(), "what others hold on to is gone"
+
+
+def test_a_run_of_yesterday_is_not_swept_from_below_its_own_start(tmp_path: Path) -> None:
+    (tmp_path / "first").mkdir()
+    os.utime(tmp_path / "first", (time.time() - 90_000,) * 2)
+    job(tmp_path).start(quick)
+    assert job(tmp_path).wait(FOR_LONG)["outcome"] == {"changed": True}
+
+
+def test_a_build_that_ends_between_two_looks_is_not_told_as_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job(tmp_path).start(runs(f"while [ ! -e {tmp_path}/go ]; do sleep 0.1; done", tmp_path))  # type: ignore[arg-type]
+    look = Job._has_process
+
+    def ends_meanwhile(looking: Job) -> bool:
+        (tmp_path / "go").touch()
+        assert within(FOR_LONG, lambda: (tmp_path / "first/outcome").exists() and not look(looking))
+        return False
+
+    monkeypatch.setattr(Job, "_has_process", ends_meanwhile)
+    assert job(tmp_path).wait(0)["outcome"] == {"code": 0}
+
+
+def attended(each: Job) -> list[str]:
+    """What the build is told when it is to end."""
+    said: list[str] = []
+    ended = threading.Event()
+
+    def stop(why: str) -> None:
+        said.append(why)
+        ended.set()
+
+    attending = threading.Thread(target=each.attend, args=(stop, dict, ended), daemon=True)
+    attending.start()
+    attending.join(FOR_LONG)
+    ended.set()
+    return said
+
+
+def test_a_full_disk_does_not_keep_a_build_that_nobody_wants(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    (tmp_path / "first").mkdir()
+    monkeypatch.setattr(Job, "_write", full)
+    assert attended(job(tmp_path)) == [STOPPED]
+
+
+def test_a_build_whose_directory_was_removed_ends(tmp_path: Path) -> None:
+    assert attended(job(tmp_path)) == [STOPPED]
+
+
+def test_who_reads_meanwhile_never_sees_half_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "first").mkdir()
+    each = job(tmp_path)
+    each._write("progress", {"built": 1})
+    with pytest.raises(TypeError):
+        each._write("progress", {"built": 2, "names": object()})
+    assert each._read("progress") == {"built": 1}
 
 
 def test_a_run_that_nobody_knows_is_told_as_gone(tmp_path: Path) -> None:
@@ -241,3 +310,32 @@ def test_a_stopped_nix_starts_nothing_more(ask: object) -> None:
     nix.stop("enough")
     with pytest.raises(NixError, match="enough"):
         ask(nix)  # type: ignore[operator]
+
+
+def test_a_nix_that_does_not_end_when_it_is_asked_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "STOP_SECONDS", 0.5)
+    script = tmp_path / "nix-store"
+    script.write_text(
+        f"#!/bin/sh\ntrap 'touch {tmp_path}/asked' TERM\necho $$ >{tmp_path}/pid\nwhile :; do sleep 0.1; done\n"
+    )
+    script.chmod(0o755)
+    nix = Nix({}, {"PATH": f"{tmp_path}:/usr/bin:/bin"})
+    said: list[str] = []
+
+    def follow() -> None:
+        with pytest.raises(NixError) as caught:
+            nix.follow("nix-store", listen=said.append)
+        said.append(str(caught.value))
+
+    following = threading.Thread(target=follow, daemon=True)
+    following.start()
+    assert within(FOR_LONG, lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text())
+    nix.stop("enough")
+    following.join(FOR_LONG)
+    try:
+        assert said == ["enough"]
+        assert (tmp_path / "asked").exists(), "it was killed before it was asked"
+    finally:
+        pid = int((tmp_path / "pid").read_text())
+        if not gone(pid):
+            os.kill(pid, signal.SIGKILL)

@@ -62,6 +62,21 @@ def test_only_the_last_lines_are_kept() -> None:
     assert BuildLog(failed_build(), keep=1).tail(FAIL) == ["oops"]
 
 
+def test_what_the_post_build_hook_says_counts_and_an_earlier_try_does_not() -> None:
+    begins = line(action="start", id=1, type=105, fields=[FAIL, "", 1, 1])
+    hook = line(action="result", id=1, type=107, fields=["no room in the cache"])
+    first = line(action="result", id=1, type=101, fields=["first"])
+    assert BuildLog(f"{begins}\n{hook}").tail(FAIL) == ["no room in the cache"]
+    assert BuildLog(f"{begins}\n{first}\n{begins}\n{hook}").tail(FAIL) == ["no room in the cache"]
+
+
+def test_a_cache_that_is_tried_again_is_no_error_yet() -> None:
+    trouble = "unable to download 'http://cache/x': Couldn't connect to server (7)"
+    again = line(action="msg", level=1, msg=f"warning: error: {trouble}; retrying in 274 ms")
+    assert BuildLog(again).words == ""
+    assert BuildLog(f"{again}\n{line(action='msg', level=1, msg=f'warning: error: {trouble}')}").words == trouble
+
+
 def test_fetched_and_copied_paths_are_told_apart() -> None:
     text = "\n".join(
         [
@@ -100,6 +115,14 @@ def test_both_lists_of_a_dry_run_are_read() -> None:
     assert store.read_dry_run("") == store.Missing()
 
 
+def test_lists_end_where_they_end_and_may_lack_sizes() -> None:
+    text = (
+        "  /nix/store/of-no-list\nthis derivation will be built:\n  /nix/store/a.drv\ncopying 3 paths...\n  /nix/store/of-no-list\n"
+        "this path will be fetched:\n  /nix/store/c\n"
+    )
+    assert store.read_dry_run(text) == store.Missing(["/nix/store/a.drv"], ["/nix/store/c"])
+
+
 def test_sizes_are_read_in_every_unit_that_nix_has_used() -> None:
     text = "these 2 paths will be fetched (12.5 KiB download, 1.5 GiB unpacked):\n  /nix/store/a\n  /nix/store/b\n"
     found = store.read_dry_run(text)
@@ -109,4 +132,5 @@ def test_sizes_are_read_in_every_unit_that_nix_has_used() -> None:
 def test_outputs_are_named_by_their_paths() -> None:
     digest = "0" * 32
     paths = [f"/nix/store/{digest}-a-b-dev", f"/nix/store/{digest}-a-b"]
-    assert store.outputs_by_name(f"/nix/store/{digest}-a-b.drv", paths) == {"out": paths[1], "dev": paths[0]}
+    found = store.outputs_by_name(f"/nix/store/{digest}-a-b.drv", paths)
+    assert list(found.items()) == [("out", paths[1]), ("dev", paths[0])]

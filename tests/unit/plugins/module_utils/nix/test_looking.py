@@ -18,6 +18,7 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.nix.errors impor
 from ansible_collections.nixmetal.builders.plugins.module_utils.nix.evaluation import Source
 from ansible_collections.nixmetal.builders.plugins.module_utils.nix.forecast import Target
 from ansible_collections.nixmetal.builders.plugins.module_utils.nix.result import Request
+from ansible_collections.nixmetal.builders.plugins.module_utils.nix.ssh import Peer
 
 if TYPE_CHECKING:
     from tests.unit.conftest import RealNix
@@ -38,6 +39,16 @@ let
   library = make { } "library-${version}" "echo ${version} ${local} >$out; head -c 700000 /dev/urandom >>$out";
 in
 if imported then import (make { } "made.nix" "echo '1' >$out") else make { } "image" "echo ${library} >$out"
+"""
+
+SSH = """#!/bin/sh
+echo "$*" >>'{log}'
+while [ "${{1%% *}}" != nix-store ]; do
+  case "$*" in *nix-store*) shift ;; *) exec cat ;; esac
+done
+export NIX_CONFIG="$NIX_CONFIG
+store = local?root={away}"
+eval "exec $*"
 """
 
 
@@ -159,6 +170,40 @@ def test_a_new_output_is_compared_with_the_old_by_package_and_bytes(real_nix: Re
     back = build(real_nix.nix(), wanted(real_nix, out_link=link), check_mode=True)
     assert (back.built, back.closure_size) == ([], first.closure_size)
     assert back.difference[0]["bytes_after"] == found["bytes_before"]
+
+
+def test_a_link_to_what_was_collected_is_no_hindrance(real_nix: RealNix, tmp_path: Path) -> None:
+    gone = f"{real_nix.environment['NIX_STORE_DIR']}/{'a' * 32}-gone"
+    for evaluate_only in (True, False):
+        link = tmp_path / f"link{evaluate_only}"
+        request = wanted(real_nix, out_link=str(link), evaluate_only=evaluate_only)
+        link.symlink_to(f"{gone}.drv" if evaluate_only else gone)
+        foretold = build(real_nix.nix(), request, check_mode=True)
+        done = build(real_nix.nix(), request)
+        assert (foretold.changed, foretold.difference, done.changed, done.difference) == (True, [], True, [])
+        assert (link.resolve().exists(), build(real_nix.nix(), request).changed) == (True, False)
+    link.unlink()
+    link.symlink_to(gone)
+    there = build(real_nix.nix(), request, check_mode=True)
+    assert (there.built, there.changed, there.difference) == ([], True, [])
+
+
+def test_another_store_is_asked_by_the_way_that_leads_there(real_nix: RealNix, tmp_path: Path) -> None:
+    """As with build_host; what stands in for ssh notes how it was called, and answers for the other store."""
+    away = f"local?root={tmp_path}/away"
+    move(real_nix, away)
+    programs = tmp_path / "ssh-programs"
+    programs.mkdir()
+    (programs / "ssh").write_text(SSH.format(log=tmp_path / "asked", away=tmp_path / "away"))
+    (programs / "ssh").chmod(0o755)
+    real_nix.environment["PATH"] = f"{programs}:{real_nix.environment['PATH']}"
+    peer = Peer("ssh://build@other:2222")
+    target = Target(peer.store, peer.environment())
+    there = build(real_nix.nix(), wanted(real_nix, "1.1", evaluate_only=True, target=target), check_mode=True)
+    assert names(there.built) == ["image", "library-1.1"]
+    asked = (tmp_path / "asked").read_text().splitlines()
+    assert len(asked) > 3
+    assert [line for line in asked if "-p 2222 " not in line or "BatchMode=yes" not in line] == []
 
 
 def test_what_imports_its_own_build_needs_a_real_run(real_nix: RealNix) -> None:

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.nix import store
 from ansible_collections.nixmetal.builders.plugins.module_utils.nix.building import build
+from ansible_collections.nixmetal.builders.plugins.module_utils.nix.command import Nix
 from ansible_collections.nixmetal.builders.plugins.module_utils.nix.errors import NixError
 from ansible_collections.nixmetal.builders.plugins.module_utils.nix.evaluation import Source
 from ansible_collections.nixmetal.builders.plugins.module_utils.nix.result import Request
-from ansible_collections.nixmetal.builders.plugins.module_utils.nix.store_info import gather
+from ansible_collections.nixmetal.builders.plugins.module_utils.nix.store_info import all_roots, gather
 
 if TYPE_CHECKING:
     from tests.unit.conftest import RealNix
@@ -62,6 +64,46 @@ def test_what_is_not_asked_for_is_not_told(real_nix: RealNix) -> None:
     real_nix.nix().run("nix-store", "--init")
     facts = gather(real_nix.nix(), [], closures=False, roots=False)
     assert (facts["paths"], facts["roots"]) == ([], [])
+
+
+def test_what_came_without_a_derivation_has_no_deriver(real_nix: RealNix) -> None:
+    top = build(real_nix.nix(), Request(Source(expression=EXPRESSION, args={"busybox": real_nix.busybox})))
+    [static] = [
+        path for path in store.query(real_nix.nix(), "--requisites", [str(top.derivation)]) if path.endswith("-static")
+    ]
+    [facts] = gather(real_nix.nix(), [static], closures=False, roots=False)["paths"]
+    assert (facts["deriver"], facts["references"], "closure" in facts) == (None, [], False)
+
+
+def test_roots_are_named_as_they_are_on_the_disk(tmp_path: Path) -> None:
+    (tmp_path / "nix-store").write_text(
+        """#!/bin/sh
+echo '/old/result -> /nix/store/a'
+echo '"/new/a \\"b\\" -> c" -> /nix/store/b'
+echo 'removing stale link'
+"""
+    )
+    (tmp_path / "nix-store").chmod(0o755)
+    assert all_roots(Nix({}, {"PATH": f"{tmp_path}:/bin"})) == [
+        {"root": "/old/result", "path": "/nix/store/a"},
+        {"root": '/new/a "b" -> c', "path": "/nix/store/b"},
+    ]
+
+
+def test_what_only_root_may_use_is_not_free(real_nix: RealNix, monkeypatch: pytest.MonkeyPatch) -> None:
+    real_nix.nix().run("nix-store", "--init")
+    room = {
+        "f_frsize": 4096,
+        "f_bsize": 512,
+        "f_blocks": 1000,
+        "f_bfree": 300,
+        "f_bavail": 200,
+        "f_ffree": 90,
+        "f_favail": 80,
+    }
+    monkeypatch.setattr(os, "statvfs", lambda _path: SimpleNamespace(**room))
+    facts = gather(real_nix.nix(), [], closures=False, roots=False)
+    assert (facts["free_bytes"], facts["total_bytes"], facts["free_inodes"]) == (200 * 4096, 1000 * 4096, 80)
 
 
 def test_what_leads_nowhere_is_refused(real_nix: RealNix, tmp_path: Path) -> None:
