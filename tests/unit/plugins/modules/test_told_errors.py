@@ -6,15 +6,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.nix import build_job
 from ansible_collections.nixmetal.builders.plugins.modules import (
@@ -26,6 +22,9 @@ from ansible_collections.nixmetal.builders.plugins.modules import (
     ssh_host_tags,
 )
 
+if TYPE_CHECKING:
+    from tests.unit.plugins.conftest import Said
+
 RUN = "0123456789abcdef" * 2
 RECLAIM = {
     "at": "2026-01-01T00:00:00Z",
@@ -34,26 +33,6 @@ RECLAIM = {
     "metro": "am",
     "termination_time": "2026-01-01T00:02:00Z",
 }
-
-
-class Said:
-    """Runs a module, and keeps what it warned of."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-        self.warnings: list[str] = []
-        self._capsys = capsys
-        monkeypatch.setattr(AnsibleModule, "warn", lambda _module, warning: self.warnings.append(warning))
-
-    def __call__(self, module: ModuleType, check_mode: bool = False, **options: Any) -> dict[str, Any]:
-        with patch_module_args({**options, "_ansible_check_mode": check_mode}), pytest.raises(SystemExit):
-            module.main()
-        answer: dict[str, Any] = json.loads(self._capsys.readouterr().out)
-        return answer
-
-
-@pytest.fixture
-def said(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Said:
-    return Said(capsys, monkeypatch)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import pytest
 from ansible.errors import AnsibleActionFail
 
-from ansible_collections.nixmetal.builders.plugins.plugin_utils.bridge import bridge
+from ansible_collections.nixmetal.builders.plugins.plugin_utils.bridge import bridge, forwarding_command
 
 CLIENT = """
 import os, socket, sys, threading
@@ -85,6 +85,23 @@ def test_bytes_pass_in_both_directions(servers, local):
             theirs.sendall(b"done")
             assert ours.recv(10) == b"done"
     assert words
+
+
+def test_no_client_outlives_the_bridge(servers):
+    with bridge(*((Host(), server.getsockname()[1]) for server in servers)):
+        ours, theirs = (server.accept()[0] for server in servers)
+    with ours, theirs:
+        for end in (ours, theirs):
+            end.settimeout(20)
+            assert end.recv(1) == b""
+
+
+def test_the_forward_leads_to_the_loopback_of_the_host_as_ansible_reaches_it():
+    command = forwarding_command(Host(), 4000)
+    assert command[-3:] == [b"-W", b"127.0.0.1:4000", b"host"]
+    nameless = Host()
+    nameless.connection.get_option = lambda _name: None
+    assert forwarding_command(nameless, 4000)[-1] == b"192.0.2.1"
 
 
 def test_a_way_that_is_closed_says_why(servers):

@@ -248,7 +248,15 @@ def test_the_policy_to_wait_says_so_and_waits_on() -> None:
 
 
 def test_a_failed_part_ends_the_wait() -> None:
-    assert Parts({"failed": True, "msg": "no"}).run(timeout=10)["msg"] == "no"
+    parts = Parts({"failed": True, "msg": "no"}, answer(True))
+    assert parts.run(timeout=1000)["msg"] == "no"
+    assert parts.said == []
+
+
+def test_parts_do_not_grow_beyond_what_may_pass_unseen() -> None:
+    parts = Parts(*[answer() for _number in range(7)], answer(True))
+    assert parts.run(timeout=43200)["finished"]
+    assert [given["timeout"] for given in parts.given] == [30, 60, 120, 240, 480, 600, 600, 600]
 
 
 def test_a_line_tells_how_far_it_is() -> None:
@@ -262,3 +270,4 @@ def test_options_without_sense_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(AnsibleActionFail, match=next(iter(wrong))):
         check_options(wrong)
     assert check_options({}) == WaitOptions(43200.0, "fail", 30.0)
+    assert check_options({"timeout": -5, "progress": 0}) == WaitOptions(0.0, "fail", 1.0)

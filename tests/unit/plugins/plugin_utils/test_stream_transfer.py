@@ -49,6 +49,7 @@ class FakeSide:
         self.resets = 0
 
     def run(self, module: str, within: float, **arguments: Any) -> dict[str, Any]:
+        assert len(self.asked) < 100, "it never gives up"
         operation = arguments["operation"]
         self.within.append((operation, within))
         self.asked.append((operation, arguments))
@@ -73,6 +74,11 @@ def source_host(**answers: Any) -> FakeSide:
 
 def web_host(**answers: Any) -> FakeSide:
     return FakeSide("web", "192.0.2.2", **{"listen": PLAN, "plan": PLAN, "connect": {}, "wait": ENDED, **answers})
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream_transfer, "PAUSE", 0.0)
 
 
 def run(source: FakeSide, destination: FakeSide, check_mode: bool = False, **options: Any) -> dict[str, Any]:
