@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,59 @@ def test_silence_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
     monkeypatch.setattr(playbook_run, "SILENCE_SECONDS", 0.05)
     playbook_run.run([sys.executable, "-c", "import time; time.sleep(0.5)"], {}, str(tmp_path))
     assert "still at it" in capsys.readouterr().out
+
+
+POLLED = """
+import time
+print("TASK [Make the Debian root] ****", flush=True)
+for _ in range(20):
+    print("ASYNC POLL on localhost: jid=1 started=1 finished=0", flush=True)
+    time.sleep(0.05)
+"""
+
+
+def test_a_task_that_lasts_is_named_and_its_polls_are_silence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(playbook_run, "SILENCE_SECONDS", 0.3)
+    playbook_run.run([sys.executable, "-c", POLLED], {}, str(tmp_path))
+    shown = capsys.readouterr().out.splitlines()
+    assert [line.split("s  ")[1] for line in shown[:2]] == ["Make the Debian root", "... still at it"]
+
+
+PLAY = """
+- hosts: localhost
+  gather_facts: false
+  tasks:
+    - name: Wait for the reader
+      ansible.builtin.wait_for: {path: "{{ read }}", timeout: 60}
+    - name: Do nothing
+      ansible.builtin.fail:
+      when: false
+"""
+
+
+def test_ansible_names_a_task_while_it_runs_and_skipped_ones_never(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "play.yml").write_text(PLAY, encoding="utf-8")
+    seen: list[str] = []
+
+    class Reader(playbook_run.Screen):
+        def show(self, line: str | None, seconds: float) -> None:
+            super().show(line, seconds)
+            seen.append(capsys.readouterr().out)
+            if "Wait for the reader" in "".join(seen):
+                (tmp_path / "read").touch()
+
+    monkeypatch.setattr(playbook_run, "SILENCE_SECONDS", 0.2)
+    monkeypatch.setattr(playbook_run, "Screen", Reader)
+    command = [sys.executable, "-m", "ansible", "playbook", "-i", "localhost,", "-c", "local", "play.yml"]
+    env = os.environ | {"ANSIBLE_DISPLAY_SKIPPED_HOSTS": "false", "ANSIBLE_NOCOLOR": "1", "PYTHONUNBUFFERED": "1"}
+    given = ["-e", f"read={tmp_path / 'read'}", "-e", f"ansible_python_interpreter={sys.executable}"]
+    outcome = playbook_run.run([*command, *given], env, str(tmp_path))
+    assert outcome.status == 0, outcome.last_lines
+    assert "Do nothing" not in "".join(seen)
 
 
 def test_a_failure_shows_everything_that_was_said_last(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
