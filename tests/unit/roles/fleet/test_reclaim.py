@@ -51,7 +51,7 @@ def devices_bought(fleet: Any) -> int:
     return sum(call["method"] == "POST" and call["path"].endswith(f"/projects/{PROJECT}/devices") for call in calls)
 
 
-def reclaim(fleet: Any) -> Any:
+def reclaim(fleet: Any, status: int = 0, **more: Any) -> Any:
     told = fleet.root / "told"
     told.unlink(missing_ok=True)
     settings = {
@@ -60,9 +60,14 @@ def reclaim(fleet: Any) -> Any:
         "builder_reclaim_file": str(fleet.root / "reclaims" / "ci.jsonl"),
         "fleet_notify_command": ["sh", "-c", f"cat > {told}"],
     }
-    result = fleet.play("reclaim", **settings)
-    assert result.returncode == 0, result.stdout + result.stderr
+    result = fleet.play("reclaim", **settings, **more)
+    assert result.returncode == status, result.stdout + result.stderr
     return result
+
+
+def summary(played: Any) -> str:
+    flat = " ".join(played.stdout.replace("\\n", " ").split())
+    return str(flat.partition("TASK [nixmetal.builders.builder_reclaim : Say what was done]")[2])
 
 
 def test_machines_that_go_leave_the_file_at_once_and_only_single_ones_are_bought_anew(fleet: Any) -> None:
@@ -90,7 +95,7 @@ def test_machines_that_go_leave_the_file_at_once_and_only_single_ones_are_bought
     assert for_days not in (fleet.root / "reclaims" / "ci.jsonl").read_text(encoding="utf-8")
     assert f"foreign machines, never touched: {stranger}" in flat
     assert devices_bought(fleet) == bought + 1
-    told = flat.partition("TASK [nixmetal.builders.builder_reclaim : Say what was done]")[2]
+    told = summary(quiet)
     assert "1 machine of the fleet ci goes soon" in told
     assert "Machines file of coordinator: as before, without them" in told
     assert "Remembered: 1 machine of which nothing was known" in told
@@ -131,3 +136,32 @@ def test_a_place_where_it_happens_again_and_again_is_paused(fleet: Any) -> None:
     flat = " ".join(shown.stdout.split())
     assert "new: create a request for 2 c3.small.x86 in da; c3.small.x86 in am is paused until" in flat
     assert "small: keep request" in flat
+
+
+@pytest.mark.long
+def test_a_machines_file_that_was_not_written_is_told(fleet: Any) -> None:
+    hosts = fleet.hosts()
+    coordinators = hosts["all"]["children"]["nix_coordinators"]["hosts"]
+    other = {
+        f"nix_machines_{name}": str(fleet.root / "other" / name) for name in ("file", "known_hosts_file", "memory_file")
+    }
+    coordinators["other"] = {
+        **coordinators["coordinator"],
+        **other,
+        "nix_machines_ssh_key": str(fleet.root / "no such key"),
+    }
+    fleet.write("hosts.yml", hosts)
+    try:
+        told = summary(reclaim(fleet, status=2))
+    finally:
+        fleet.write("hosts.yml", fleet.hosts())
+    assert "Machines file of other: NOT written, see above" in told
+    assert "Machines file of coordinator: as before, without them" in told
+
+    memory = fleet.root / "memory" / "machines.json"
+    known = json.loads(memory.read_text(encoding="utf-8"))
+    memory.write_text(json.dumps({**known, "read_at": stamp(time.time() + 200)}), encoding="utf-8")
+    before = fleet.machines.read_text(encoding="utf-8")
+    told = summary(reclaim(fleet))
+    assert "Machines file of coordinator: left as it is, for it was written from a newer reading" in told
+    assert fleet.machines.read_text(encoding="utf-8") == before
