@@ -12,7 +12,11 @@ let
     wants = [ "network-online.target" ];
     after = [ "network-online.target" ];
     path = [ ansible pkgs.openssh ];
-    environment.ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED = "true";
+    environment = {
+      ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED = "true";
+      ANSIBLE_CALLBACK_RESULT_FORMAT = "yaml";
+      ANSIBLE_DISPLAY_SKIPPED_HOSTS = "false";
+    };
     serviceConfig = {
       Type = "oneshot";
       User = "nixmetal";

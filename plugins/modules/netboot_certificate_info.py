@@ -108,18 +108,18 @@ not_after:
   description: When it expires.
   returned: success
   type: str
-  sample: "2026-06-01T12:00:00Z"
+  sample: "2027-02-24T13:48:21Z"
 days_left:
   description: Whole days until then.
   returned: success
   type: int
-  sample: 61
+  sample: 89
 chain:
   description: Common names of all certificates in the file, in their order.
   returned: success
   type: list
   elements: str
-  sample: [netboot.example.org, R12]
+  sample: [netboot.example.org, Netboot root]
 problems:
   description: Why machines would not boot with it.
   returned: success

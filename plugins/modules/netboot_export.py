@@ -64,17 +64,17 @@ release_id:
   description: The release that it holds.
   returned: success
   type: str
-  sample: 5f0c1b0a3d9e47c2b1c8a6f0d2e4b7a9
+  sample: 6475033905d25cba41b97561e2974598
 image_id:
   description: Its image.
   returned: success
   type: str
-  sample: 3vlh8xfcb0ml5ixd3aqa35vdb2xv8ch0-netboot
+  sample: v4nynp71yx0c7ry54l9mbx77j4i6a3l3-lab-image
 bytes:
   description: Bytes of the image's files.
   returned: success
   type: int
-  sample: 1139802112
+  sample: 59302336
 """
 
 from typing import Any

@@ -67,35 +67,39 @@ removed:
   type: list
   elements: dict
   sample:
-    - channel: hydra-x86_64-linux
-      release_id: 5f0c1b0a3d9e47c2b1c8a6f0d2e4b7a9
-      image_id: 3vlh8xfcb0ml5ixd3aqa35vdb2xv8ch0-netboot
+    - channel: lab-x86_64-linux
+      release_id: b5afd2668cae4c9476413fd6be51c0b6
+      image_id: yrndx9ybbfwwcyxc0yfwznik6lmldq47-lab-image
 kept:
   description: The releases that stay, and why.
   returned: success
   type: list
   elements: dict
   sample:
-    - channel: hydra-x86_64-linux
-      release_id: 9b1c8a6f0d2e4b7a95f0c1b0a3d9e47c
-      image_id: 1s9dh8xfcb0ml5ixd3aqa35vdb2xv8ch-netboot
-      reasons: [active]
+    - channel: lab-x86_64-linux
+      release_id: 6475033905d25cba41b97561e2974598
+      image_id: v4nynp71yx0c7ry54l9mbx77j4i6a3l3-lab-image
+      reasons: [active, among the newest 1, booted by a live machine, within the grace time]
+    - channel: lab-x86_64-linux
+      release_id: 5eef7ca7927f886d6a8be4ff5a5af1b7
+      image_id: v4nynp71yx0c7ry54l9mbx77j4i6a3l3-lab-image
+      reasons: [booted by a live machine]
 blobs_removed:
   description: How many blobs were removed, or would be.
   returned: success
   type: int
-  sample: 12
+  sample: 2
 bytes_freed:
   description: Their bytes.
   returned: success
   type: int
-  sample: 51207433
+  sample: 15505920
 staged_removed:
   description: Streamed images that were never published, or whose releases are gone, and that were forgotten.
   returned: success
   type: list
   elements: str
-  sample: []
+  sample: [yrndx9ybbfwwcyxc0yfwznik6lmldq47-lab-image]
 blobs_kept_because:
   description: Why no blob was removed although some might be rubbish; null when there is no such reason.
   returned: success

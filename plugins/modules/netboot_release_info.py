@@ -57,32 +57,55 @@ channels:
   type: list
   elements: dict
   sample:
-    - channel: hydra-x86_64-linux
+    - channel: lab-x86_64-linux
       problem: null
-      release_id: 5f0c1b0a3d9e47c2b1c8a6f0d2e4b7a9
-      image_id: 3vlh8xfcb0ml5ixd3aqa35vdb2xv8ch0-netboot
-      url: https://netboot.example.org/hydra-x86_64-linux/netboot.ipxe
-      activated_at: "2026-03-01T12:00:00Z"
-      activated_by: ann@controller
-      previous_release_id: null
-      releases: []
-      history: []
+      release_id: 6475033905d25cba41b97561e2974598
+      image_id: v4nynp71yx0c7ry54l9mbx77j4i6a3l3-lab-image
+      url: http://10.213.77.11/lab-x86_64-linux/netboot.ipxe
+      activated_at: "2026-11-26T13:38:33Z"
+      activated_by: newcomer@fresh
+      previous_release_id: 5eef7ca7927f886d6a8be4ff5a5af1b7
+      releases:
+        - release_id: 6475033905d25cba41b97561e2974598
+          image_id: v4nynp71yx0c7ry54l9mbx77j4i6a3l3-lab-image
+          system: x86_64-linux
+          bytes: 59302336
+          files:
+            - name: kernel
+              role: kernel
+              sha256: 51349501a3d1ff83836437d2b365fd2d57f2feb8642d315e5181dec23d4c3275
+              size: 14186432
+          kernel_params: [panic=10, random.trust_cpu=on, console=ttyS0, quiet, "nixmetal.metadata=http://10.213.77.2:8080/metadata"]
+          command_line: >-
+            initrd=initrd-00-stage-1 nixmetal.image=v4nynp71yx0c7ry54l9mbx77j4i6a3l3-lab-image
+            nixmetal.blobs=http://10.213.77.11/blobs/sha256 panic=10 random.trust_cpu=on console=ttyS0 quiet nixmetal.metadata=http://10.213.77.2:8080/metadata
+          url: http://10.213.77.11/lab-x86_64-linux/netboot.ipxe
+          url_style: relative
+          signed: false
+          damaged: false
+      history:
+        - action: publish
+          at: "2026-11-26T13:33:03Z"
+          by: newcomer@fresh
+          image_id: v4nynp71yx0c7ry54l9mbx77j4i6a3l3-lab-image
+          previous_release_id: null
+          release_id: 5eef7ca7927f886d6a8be4ff5a5af1b7
 staged:
   description: Image ids that were streamed to this host and can be published.
   returned: success
   type: list
   elements: str
-  sample: [3vlh8xfcb0ml5ixd3aqa35vdb2xv8ch0-netboot]
+  sample: [v4nynp71yx0c7ry54l9mbx77j4i6a3l3-lab-image]
 blobs:
   description: How many blobs there are, and their bytes.
   returned: success
   type: dict
-  sample: {count: 214, bytes: 1139802112}
+  sample: {count: 6, bytes: 59302336}
 free_bytes:
   description: What can still be written to the file system of the web root.
   returned: success
   type: int
-  sample: 51539607552
+  sample: 41995821056
 lock:
   description: Who holds the lock on the store, and since when; null when nobody does.
   returned: success
@@ -92,7 +115,7 @@ verification:
   description: What was read again and what is wrong with it.
   returned: when O(verify=true)
   type: dict
-  sample: {blobs: 214, bytes: 1139802112, releases: 3, problems: []}
+  sample: {blobs: 6, bytes: 59302336, releases: 2, problems: []}
 """
 
 import os

@@ -65,7 +65,7 @@ signatures:
   description: Each file's name with its signature in base64.
   returned: success
   type: dict
-  sample: {kernel: MIIF3gYJKoZIhvcNAQcCoIIFzzCCBcsCAQExDTALBglghkgB}
+  sample: {netboot.ipxe: MIIHyQYJKoZIhvcNAQcCoIIHujCCB7YCAQExDTALBglghkgBZQMEAgEwCwYJKoZI...}
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -65,13 +65,22 @@ EXAMPLES = r"""
 
 RETURN = r"""
 metrics:
-  description: The metrics as text.
+  description: The metrics as text. The sample leaves out two of them, whose lines are long.
   returned: success
   type: str
   sample: |
     # HELP nixmetal_netboot_release_activated_timestamp_seconds When the active release of the channel became so.
     # TYPE nixmetal_netboot_release_activated_timestamp_seconds gauge
-    nixmetal_netboot_release_activated_timestamp_seconds{channel="hydra-x86_64-linux"} 1772366400
+    nixmetal_netboot_release_activated_timestamp_seconds{channel="lab-x86_64-linux"} 1795700313
+    # HELP nixmetal_netboot_releases Releases of the channel in the store.
+    # TYPE nixmetal_netboot_releases gauge
+    nixmetal_netboot_releases{channel="lab-x86_64-linux"} 2
+    # HELP nixmetal_netboot_blobs_bytes Bytes of all blobs.
+    # TYPE nixmetal_netboot_blobs_bytes gauge
+    nixmetal_netboot_blobs_bytes 59302336
+    # HELP nixmetal_netboot_free_bytes Bytes that can still be written to the file system of the store.
+    # TYPE nixmetal_netboot_free_bytes gauge
+    nixmetal_netboot_free_bytes 41996406784
 """
 
 from ansible.module_utils.basic import AnsibleModule

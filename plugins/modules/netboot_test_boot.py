@@ -124,17 +124,17 @@ image_id:
   description: What the machine said that it runs.
   returned: success
   type: str
-  sample: 3vlh8xfcb0ml5ixd3aqa35vdb2xv8ch0-netboot
+  sample: v4nynp71yx0c7ry54l9mbx77j4i6a3l3-lab-image
 boot_id:
   description: The machine's boot id.
   returned: when something was booted
   type: str
-  sample: 86dd3787-7453-4af5-a3c5-1e03b4ea61dd
+  sample: 393b6db0-760c-4a0f-972a-8b20e5f3bb75
 seconds:
   description: From the start of QEMU until the machine was ready.
   returned: when something was booted
   type: float
-  sample: 21.4
+  sample: 30.7
 acceleration:
   description: Whether the machine ran on KVM (V(kvm)) or in software emulation (V(tcg)).
   returned: when something was booted
@@ -144,7 +144,7 @@ console_file:
   description: Where the console is.
   returned: when something was booted
   type: str
-  sample: /var/lib/nixmetal/test-boots/hydra-x86_64-linux.log
+  sample: /var/lib/nixmetal/test-boots/lab-x86_64-linux.log
 """
 
 import shutil

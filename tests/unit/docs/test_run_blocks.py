@@ -4,7 +4,7 @@
 
 """Blocks of the documentation that are marked so are run, as they stand, in the order of their page, against an emulated cloud.
 
-`<!-- run: FILE -->` before a YAML block writes it to FILE; `<!-- run -->` before a shell block runs it, `<!-- run: long -->` in
+`<!-- run: FILE -->` before a YAML or INI block writes it to FILE; `<!-- run -->` before a shell block runs it, `<!-- run: long -->` in
 `make check-all` only. The addresses of the endpoint and of Hydra are replaced by those of the emulator and of a small web server.
 After a block that a page makes a claim about, CLAIMS looks at the cloud, the machines file or what was said whether it holds.
 What is not marked is held to name playbooks, variables and alerts that exist.
@@ -37,6 +37,7 @@ from servers import running  # noqa: E402
 MARKED = re.compile(
     r"^<!-- run(?:: (?P<what>[^>]+?))? -->\n```(?P<language>\w+)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE
 )
+FILES = ("yaml", "ini")
 PROJECT = "7d1b3f0e-52c4-4c8e-9a5e-0c1d2e3f4a5b"
 EXAMPLES_PROJECT = "00000000-0000-4000-8000-000000000000"
 ENDPOINT, HYDRA = "https://metal.example.org", "https://hydra.example.org"
@@ -81,7 +82,8 @@ class Desk:
         (installed / "builders").symlink_to(CHECKOUT)
         (root / "key").write_text("not a key that opens anything", encoding="utf-8")
         programs = Path(sys.executable).parent
-        self.environment = os.environ | {
+        # Users have no other ansible.cfg than the one that the tutorial has them write.
+        self.environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")} | {
             "HOME": str(root / "home"),
             "PATH": f"{programs}:{os.environ['PATH']}",
             "METAL_AUTH_TOKEN": "lab-token",
@@ -182,7 +184,7 @@ def fleet_that_works(desk: Desk) -> None:
     """What the tutorial of production leaves, which other pages begin with."""
     desk.skeleton()
     for block in marked(CHECKOUT / "docs/tutorials/production.md"):
-        if block.language == "yaml":
+        if block.language in FILES:
             desk.write(block.what, block.text)
     desk.run("ansible-playbook -i inventory nixmetal.builders.launch_spot -e spot_fleet_wait=true")
     assert [machine["state"] for machine in desk.machines()] == ["active"] * 2
@@ -202,6 +204,7 @@ def handed_to_nix(desk: Desk, said: str) -> None:
     assert len([row for row in rows if "x86_64-linux" in row]) == 2
     assert "Machines 2 of 2, changed" in " ".join(said.split())
     assert "2 machines of hydra" in said
+    assert any(line.strip().startswith("File ") for line in said.splitlines()), "summaries are not shown line by line"
 
 
 def one_machine_for_the_queue(desk: Desk, said: str) -> None:
@@ -284,7 +287,7 @@ def test_marked_blocks_run(page: Path, desk: Desk) -> None:
         fleet_that_works(desk)
     claims = dict(CLAIMS[page.stem])
     for block in blocks:
-        if block.language == "yaml":
+        if block.language in FILES:
             desk.write(block.what, block.text)
             continue
         assert block.language == "sh", f"{page}: a block of {block.language} cannot be run"
