@@ -70,3 +70,23 @@ def test_the_problem_of_each_machine_that_was_to_build() -> None:
     assert told["b"] == "no compiler"
     assert told["c"] == "it was not asked: no address"
     assert "no machine" in told["d"]
+
+
+def test_the_summary_is_of_the_last_step() -> None:
+    memory = {"a": {"channel": "http://web.example.org/stable/netboot.ipxe", "begun": 100.0, "tries": 1}}
+    step = {
+        "done": ["a"],
+        "failed": {},
+        "skipped": {},
+        "waiting": [],
+        "under_way": [],
+        "finished": True,
+        "memory": memory,
+    }
+    assert call("builder_rollout_summary", step, SETTINGS["images"], "ci", 165.0) == [
+        "1 of 1 machines of the fleet ci run their image, 0 failed",
+        "Rebooted  1",
+        "Time      65 s",
+        "Image     b-image",
+        "  a rebooted",
+    ]

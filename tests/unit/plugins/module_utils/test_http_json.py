@@ -12,7 +12,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from ansible_collections.nixmetal.builders.plugins.module_utils.http_json import HttpJsonError, read_json, shown
+from ansible_collections.nixmetal.builders.plugins.module_utils import http_json
+from ansible_collections.nixmetal.builders.plugins.module_utils.http_json import (
+    HttpJsonError,
+    read_as_asked,
+    read_json,
+    shown,
+)
 
 ANSWERS = {
     "/good": (200, b'{"a": 1}', 8),
@@ -28,7 +34,7 @@ ANSWERS = {
 
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        if self.path == "/away":
+        if self.path.startswith("/away"):
             self.send_response(302)
             self.send_header("Location", "/good")
             self.end_headers()
@@ -63,6 +69,24 @@ def test_an_answer_is_parsed(url: str) -> None:
 def test_anything_else_is_an_error(url: str, path: str) -> None:
     with pytest.raises(HttpJsonError, match=path):
         read_json(f"{url}{path}?token=secret", {"Authorization": "Bearer secret"}, timeout=5)
+
+
+def test_a_redirect_is_not_followed_with_what_the_headers_say(url: str) -> None:
+    with pytest.raises(HttpJsonError, match="status 302"):
+        read_json(f"{url}/away", {"Authorization": "Bearer secret"}, timeout=5)
+
+
+def test_an_answer_without_an_end_is_not_read_to_the_end(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_json, "LARGEST_ANSWER", 8)
+    assert read_json(f"{url}/good") == {"a": 1}
+    monkeypatch.setattr(http_json, "LARGEST_ANSWER", 7)
+    with pytest.raises(HttpJsonError, match="good: the answer is larger than 7 bytes"):
+        read_json(f"{url}/good")
+
+
+def test_a_module_asks_as_its_options_say(url: str) -> None:
+    options = {"headers": {"Authorization": "Bearer x"}, "http_timeout": 5.0, "ca_file": None}
+    assert read_as_asked(f"{url}/good", options) == {"a": 1}
 
 
 @pytest.mark.parametrize("wrong", ["file:///etc/passwd", "http://127.0.0.1:1/x", "gopher://x", "x"])

@@ -93,6 +93,8 @@ def test_tags_that_cannot_be_written_name_the_file(said: Said, file: Path) -> No
     told = said(ssh_host_tags, path=f"{file}/tags.json", state="initialised")
     assert told["failed"]
     assert told["msg"].startswith(f"the file of tags {file}/tags.json: ")
+    text = said(ssh_host_tags, path=f"{file}/tags.json", machines={"rack1-a": "hydra"})
+    assert (text["failed"], text["msg"]) == (True, "machines: rack1-a has a list of tags, not 'hydra'")
 
 
 def test_a_source_of_jobs_without_its_address_is_refused(said: Said) -> None:

@@ -186,8 +186,10 @@ def test_what_the_host_may_not_build_is_explained(real_nix: RealNix, more: str) 
 def test_a_flake_is_built(real_nix: RealNix, tmp_path: Path) -> None:
     directory = tmp_path / "flake"
     directory.mkdir()
+    (tmp_path / "input").mkdir()
     (directory / "flake.nix").write_text(
-        '{ outputs = _: { packages.x86_64-linux.thing = derivation { name = "thing"; system = "x86_64-linux"; '
+        f'{{ inputs.other = {{ url = "path:{tmp_path}/input"; flake = false; }};'
+        ' outputs = _: { packages.x86_64-linux.thing = derivation { name = "thing"; system = "x86_64-linux"; '
         'builder = "/bin/sh"; args = [ "-c" "echo flake >$out" ]; }; }; }'
     )
     request = Request(Source(flake=f"path:{directory}", attr="thing"))
@@ -202,3 +204,11 @@ def test_a_flake_is_built(real_nix: RealNix, tmp_path: Path) -> None:
     first = build(real_nix.nix(), request)
     assert Path(str(first.out_path)).read_text() == "flake\n"
     assert not build(real_nix.nix(), request).changed
+    assert [path.name for path in directory.iterdir()] == ["flake.nix"], "it is the operator's own"
+
+
+def test_one_of_several_outputs_is_chosen_by_attr(real_nix: RealNix) -> None:
+    request = wanted(real_nix, 'echo 1 >"$out"; echo d >"$dev"', attr="thing.dev", args={"outputs": ["out", "dev"]})
+    foretold, done = build(real_nix.nix(), request, check_mode=True), build(real_nix.nix(), request)
+    assert (foretold.out_path, done.out_path) == (done.outputs["dev"], done.outputs["dev"])
+    assert Path(str(done.out_path)).read_text() == "d\n"
