@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -20,6 +21,7 @@ pytestmark = [pytest.mark.loop, pytest.mark.long]
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty place with the collection in it, and nothing else of ours."""
     place = tmp_path_factory.mktemp("installed")
+    (place / "home").mkdir()
     galaxy = [str(TOOLS / "ansible-galaxy"), "collection"]
     subprocess.run([*galaxy, "build", "--output-path", str(place)], cwd=CHECKOUT, check=True, stdout=subprocess.DEVNULL)
     tarball = next(place.glob("*.tar.gz"))
@@ -35,15 +37,56 @@ def environment(place: Path) -> dict[str, str]:
     return {**kept, **collections, "HOME": str(place / "home"), "PATH": path}
 
 
-@pytest.mark.parametrize("playbook", ["build", "launch_spot", "machines"])
-def test_a_playbook_runs_by_its_name(
-    lab: Lab, handed_over: list[dict[str, Any]], installed: Path, playbook: str
-) -> None:
+def play(lab: Lab, installed: Path, playbook: str, **settings: Any) -> Played:
     env = environment(installed)
     env["NO_PROXY"] = env["no_proxy"] = f"{lab.address(2)},{lab.address(11)}"
+    given = ["-e", json.dumps(settings)] if settings else []
     done = subprocess.run(
-        ["ansible-playbook", "-i", str(lab.inventory), f"nixmetal.builders.{playbook}"],
+        ["ansible-playbook", "-i", str(lab.inventory), f"nixmetal.builders.{playbook}", *given],
         cwd=installed, env=env, check=False, text=True, stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
-    Played(done.returncode, done.stdout).changed_nothing()
+    return Played(done.returncode, done.stdout)
+
+
+@pytest.mark.parametrize("playbook", ["build", "launch_spot", "machines"])
+def test_it_changes_nothing_of_what_the_checkout_did(
+    lab: Lab, handed_over: list[dict[str, Any]], installed: Path, playbook: str
+) -> None:
+    play(lab, installed, playbook).changed_nothing()
+
+
+def requests(lab: Lab) -> int:
+    return len(lab.api("/spot-market-requests")["spot_market_requests"])
+
+
+def test_it_builds_and_publishes_an_image_of_its_own_and_bids_for_machines(
+    lab: Lab, handed_over: list[dict[str, Any]], installed: Path
+) -> None:
+    """A bid below the price, which waits on the market: other tests tell what machines do."""
+    key = (lab.directory / "ssh/id_ed25519.pub").read_text().strip()
+    args = {"packages": "/srv/nixmetal-lab/packages", "busybox": "/usr/bin/busybox", "authorizedKeys": [key]}
+    small = {"name": "small", "channel": "lab-x86_64-linux", "max_bid_usd_per_hour": 0.5, "count": 2, "tags": ["hydra"]}
+    carried = {"name": "carried", "channel": "carried", "max_bid_usd_per_hour": 0.05, "count": 1}
+    where = {"provider": "equinix_metal", "plan": "c3.small.x86", "metros": ["am", "da"]}
+    channels = [{"name": name, "base_url": lab.web} for name in ("lab-x86_64-linux", "carried")]
+    settings = {
+        "netboot_image_settings": {"channel": "carried", "file": "lab/default.nix", "args": args},
+        "netboot_channels": channels,
+    }
+    try:
+        first = play(lab, installed, "build", **settings).succeeded()
+        assert first.changed["lab-build"] > 0
+        assert first.changed["lab-web"] > 0
+        assert lab.web_host("readlink /srv/netboot/carried").stdout.startswith("releases/carried/")
+        play(lab, installed, "build", **settings).changed_nothing()
+
+        before = requests(lab)
+        bids = {"spot_fleet_bids": [small | where, carried | where], "netboot_channels": channels}
+        play(lab, installed, "launch_spot", **bids).succeeded()
+        assert requests(lab) == before + 1
+        play(lab, installed, "launch_spot", **bids).changed_nothing()
+        play(lab, installed, "launch_spot", spot_fleet_end_undeclared=True).succeeded()
+        assert requests(lab) == before
+    finally:
+        lab.web_host("rm -rf /srv/netboot/carried /srv/netboot/releases/carried")
