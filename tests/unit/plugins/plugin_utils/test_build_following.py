@@ -153,5 +153,5 @@ def test_a_line_has_counts_bytes_names_and_time() -> None:
     nothing = {**PROGRESS, "to_build": 0, "to_copy": 0, "bytes_total": 0, "names": [], "running": 0}
     assert progress_lines.build_line("build", nothing) == "build: looking at what is there (1 min 35 s)"
     waiting = {**PROGRESS, "waiting": True, "names": ["zfs"], "running": 1}
-    assert "waiting for another build: zfs" in progress_lines.build_line("build", waiting)
+    assert progress_lines.build_line("build", waiting).endswith(", waiting for another build: zfs (1 min 35 s)")
     assert progress_lines.build_line("build", {}) == "build: evaluating"

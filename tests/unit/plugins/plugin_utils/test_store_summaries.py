@@ -111,6 +111,7 @@ def test_links_garbage_and_room() -> None:
         (None, True, "Garbage   told without --check, where netboot_image_collect is true"),
         (None, False, "Garbage   not collected (netboot_image_collect is false)"),
         ([], False, "Garbage   collected"),
+        (["3 store paths deleted, 1.20 MiB freed", "a hint"], False, "Garbage   3 store paths deleted, 1.20 MiB freed"),
     ],
 )
 def test_what_nix_did_not_say_is_not_made_up(said: Any, check_mode: bool, words: str) -> None:
