@@ -6,16 +6,22 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from authority import issue, write_pair
 
 from ansible_collections.nixmetal.builders.plugins.modules import (
+    netboot_certificate_info,
     netboot_export,
     netboot_prune,
     netboot_release,
     netboot_release_info,
     netboot_signature,
     netboot_status,
+    netboot_test_boot,
 )
 
 if TYPE_CHECKING:
@@ -83,3 +89,43 @@ def test_check_mode_says_which_blobs_the_stream_still_has_to_bring(said: Said, s
     assert said.warnings == ["2 blobs of the image are not on this host yet; the stream has to bring them."]
     assert said(netboot_release, **wanted)["failed"]
     assert not (store.root / "lab").exists()
+
+
+def test_a_certificate_is_looked_at_where_it_lies(said: Said, tmp_path: Path) -> None:
+    root = issue("Test Root", authority=True, days=(-1, 900))
+    write_pair(tmp_path, [issue("web.example.org", root, names=("web.example.org",)), root])
+    options = {"acme_directory": str(tmp_path), "names": ["web.example.org", "other.example.org"]}
+    told = said(netboot_certificate_info, **options)
+    assert (told["changed"], told["names"], "served" in told) == (False, ["web.example.org"], False)
+    assert ["other.example.org" in problem for problem in told["problems"]] == [True]
+    assert said(netboot_certificate_info, **options, served_at="127.0.0.1:9")["served"] is None
+    nowhere = said(netboot_certificate_info, certificate=f"{tmp_path}/none.pem", key=f"{tmp_path}/none.key")
+    assert nowhere["failed"]
+    assert f"{tmp_path}/none" in nowhere["msg"]
+
+
+@pytest.mark.parametrize("way", ["image_id", "manifest", "directory"])
+def test_check_mode_of_a_test_boot_looks_at_the_image_and_boots_nothing(
+    said: Said, store: Store, tmp_path: Path, way: str
+) -> None:
+    manifest = store.image("one")
+    where: dict[str, Any] = {"root": str(store.root), "image_id": "one"}
+    if way == "manifest":
+        where = {"root": str(store.root), "manifest": manifest}
+    elif way == "directory":
+        for file in manifest["files"]:
+            (tmp_path / file["name"]).write_bytes((store.root / "blobs/sha256" / file["sha256"]).read_bytes())
+        (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+        where = {"directory": str(tmp_path)}
+    told = said(netboot_test_boot, check_mode=True, channel="lab", qemu="/nonexistent/qemu", **where)
+    assert (told["changed"], told["skipped"], told["image_id"]) == (False, True, "one")
+    real = said(netboot_test_boot, channel="lab", qemu="/nonexistent/qemu", **where)
+    assert real["failed"]
+    assert "there is no /nonexistent/qemu on this host" in real["msg"]
+    assert "nothing was booted" in real["msg"]
+
+
+def test_an_image_that_is_not_there_is_not_booted(said: Said, store: Store) -> None:
+    told = said(netboot_test_boot, channel="lab", root=str(store.root), image_id="two")
+    assert told["failed"]
+    assert "two" in told["msg"]
