@@ -19,6 +19,7 @@ from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
 from ansible.playbook.play import Play
 from ansible.playbook.play_context import PlayContext
+from ansible.plugins import AnsiblePlugin
 from ansible.plugins import loader as plugins
 from ansible.template import Templar
 from ansible.vars.hostvars import HostVars
@@ -103,13 +104,28 @@ def test_it_is_the_controller_when_its_variables_say_so(opened: Opened) -> None:
 
 
 def test_a_delegated_task_reaches_it_all_the_same(opened: Opened) -> None:
-    side = opened(SSH, delegate_to="web")
+    side = opened({**SSH, "ansible_python_interpreter": "/own/python"}, delegate_to="web")
+    # Where Ansible looks for the interpreter of a delegated task.
+    assert side._variables["ansible_delegated_vars"]["build"]["ansible_python_interpreter"] == "/own/python"
     assert (side.address, side.connection.get_option("port")) == ("192.0.2.9", 2222)
 
 
-def test_time_and_tries_of_the_task_are_not_those_of_the_connection(opened: Opened) -> None:
+def test_time_and_tries_of_the_task_are_not_those_of_the_connection(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known: list[dict[str, Any]] = []
+    set_options = AnsiblePlugin.set_options
+
+    def noted(plugin: AnsiblePlugin, task_keys: Any = None, var_options: Any = None, direct: Any = None) -> None:
+        known.append(dict(task_keys or {}))
+        set_options(plugin, task_keys, var_options, direct)
+
+    monkeypatch.setattr(AnsiblePlugin, "set_options", noted)
     side = opened(SSH, timeout=7200, retries=50)
     assert (side.connection.get_option("timeout"), side.connection.get_option("reconnection_retries")) == (10, 0)
+    # Connections of other collections have an option of the very name.
+    assert known
+    assert not [keys for keys in known if "retries" in keys]
     assert opened({**SSH, "ansible_ssh_retries": 3}).connection.get_option("reconnection_retries") == 3
 
 

@@ -201,6 +201,8 @@ def test_another_store_is_asked_by_the_way_that_leads_there(real_nix: RealNix, t
     target = Target(peer.store, peer.environment())
     there = build(real_nix.nix(), wanted(real_nix, "1.1", evaluate_only=True, target=target), check_mode=True)
     assert names(there.built) == ["image", "library-1.1"]
+    whole = build(real_nix.nix(), wanted(real_nix, evaluate_only=True, target=target), check_mode=True)
+    assert (whole.built, whole.fetched, whole.unpacked_size) == ([], [], 0)
     asked = (tmp_path / "asked").read_text().splitlines()
     assert len(asked) > 3
     assert [line for line in asked if "-p 2222 " not in line or "BatchMode=yes" not in line] == []
