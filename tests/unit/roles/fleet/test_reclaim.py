@@ -139,24 +139,14 @@ def test_a_place_where_it_happens_again_and_again_is_paused(fleet: Any) -> None:
 
 
 @pytest.mark.long
-def test_a_machines_file_that_was_not_written_is_told(fleet: Any) -> None:
-    hosts = fleet.hosts()
-    coordinators = hosts["all"]["children"]["nix_coordinators"]["hosts"]
-    other = {
-        f"nix_machines_{name}": str(fleet.root / "other" / name) for name in ("file", "known_hosts_file", "memory_file")
-    }
-    coordinators["other"] = {
-        **coordinators["coordinator"],
-        **other,
-        "nix_machines_ssh_key": str(fleet.root / "no such key"),
-    }
-    fleet.write("hosts.yml", hosts)
-    try:
-        told = summary(reclaim(fleet, status=2))
-    finally:
-        fleet.write("hosts.yml", fleet.hosts())
-    assert "Machines file of other: NOT written, see above" in told
-    assert "Machines file of coordinator: as before, without them" in told
+def test_a_machines_file_that_was_not_written_is_told_and_keeps_nothing_from_being_bought(fleet: Any) -> None:
+    failed = reclaim(fleet, status=2, nix_machines_ssh_key=str(fleet.root / "missing"))
+    assert "Machines file of coordinator: NOT written, see above" in summary(failed)
+    assert "Machines that will be reclaimed are still in the machines file of coordinator. Run" in summary(failed)
+    message = json.loads((fleet.root / "told").read_text(encoding="utf-8"))
+    assert message["event"] == "failure"
+    assert message["text"].startswith("Machines that will be reclaimed are still in the machines file of coordinator. ")
+    assert "has no private key" in message["text"]
 
     memory = fleet.root / "memory" / "machines.json"
     known = json.loads(memory.read_text(encoding="utf-8"))
