@@ -16,11 +16,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import hypothesis
 import pytest
 
 if TYPE_CHECKING:
     from ansible_collections.nixmetal.builders.plugins.module_utils.nix.command import Nix
 
+# How long an example takes, and how long it takes to make one, is a matter of the machine and of what else it does.
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
 TOLD = "told"
 PLAYS = Path(__file__).parent / "roles"
 PROGRAMS = ("nix", "nix-store", "nix-instantiate", "nix-copy-closure", "nix-daemon", "build-remote")

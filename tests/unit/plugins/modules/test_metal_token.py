@@ -69,9 +69,10 @@ class Watch(threading.Thread):
     def run(self) -> None:
         while not self.over.wait(0.02):
             self.rounds += 1
-            for line in Path("/proc").glob("[0-9]*/cmdline"):
+            # Not by a pattern: to look for a file of a process that ends meanwhile would end the watch.
+            for process in filter(str.isdecimal, os.listdir("/proc")):
                 try:
-                    words = line.read_bytes()
+                    words = Path("/proc", process, "cmdline").read_bytes()
                 except OSError:
                     continue
                 if self.word in words:

@@ -72,6 +72,8 @@ def test_check_mode_writes_nothing_and_foretells_the_same_paths(real_nix: RealNi
 def test_check_mode_lists_all_builds_once_the_derivation_is_there(real_nix: RealNix) -> None:
     request = wanted(real_nix, 'echo made >"$out"', attr="above")
     build(real_nix.nix(), dataclasses.replace(request, evaluate_only=True))
+    again = build(real_nix.nix(), dataclasses.replace(request, evaluate_only=True), check_mode=True)
+    assert (again.changed, len(again.built)) == (False, 2), "what is to be built is for another task"
     foretold = build(real_nix.nix(), request, check_mode=True)
     assert len(foretold.built) == 2
     assert foretold.derivation in foretold.built
@@ -196,7 +198,9 @@ def test_a_flake_is_built(real_nix: RealNix, tmp_path: Path) -> None:
     foretold = build(real_nix.nix(), request, check_mode=True)
     assert foretold.built == [foretold.derivation]
     assert not Path(str(foretold.derivation)).exists()
+    looked = build(real_nix.nix(), dataclasses.replace(request, evaluate_only=True), check_mode=True)
     evaluated = build(real_nix.nix(), dataclasses.replace(request, evaluate_only=True))
+    assert (looked.changed, evaluated.changed) == (False, False)
     assert (evaluated.derivation, evaluated.out_path) == (foretold.derivation, foretold.out_path)
     assert not Path(str(evaluated.out_path)).exists()
     with pytest.raises(NixError, match="no link to the derivation of a flake: leave out 'out_link'"):

@@ -184,6 +184,10 @@ def test_a_killed_process_is_not_waited_for(tmp_path: Path) -> None:
     job(tmp_path).start(runs("exec sleep 60", tmp_path))  # type: ignore[arg-type]
     assert within(FOR_LONG, (tmp_path / "program.pid").exists)
     os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+    assert within(FOR_LONG, lambda: gone(int((tmp_path / "pid").read_text())))
+    second = job(tmp_path, run="second")
+    second.start(lambda running: running.note_left(job(tmp_path)) or {"changed": False})  # type: ignore[func-returns-value]
+    assert "is gone without a word" in second.wait(FOR_LONG)["left"]
     answer = job(tmp_path).wait(FOR_LONG)
     assert "build.example.org is gone without a word: it was killed" in answer["outcome"]["msg"]
     os.kill(int((tmp_path / "program.pid").read_text()), signal.SIGKILL)
@@ -240,6 +244,19 @@ def test_a_build_that_ends_between_two_looks_is_not_told_as_gone(
 
     monkeypatch.setattr(Job, "_has_process", ends_meanwhile)
     assert job(tmp_path).wait(0)["outcome"] == {"code": 0}
+
+
+def test_who_looks_waits_for_who_begins(tmp_path: Path) -> None:
+    """Else a look between the two marks of a beginning would take it for a build whose process is gone."""
+    job(tmp_path).start(quick)
+    with (tmp_path / "first/gate").open() as gate:
+        fcntl.flock(gate, fcntl.LOCK_EX)
+        looking = threading.Thread(target=job(tmp_path).wait, args=(FOR_LONG,), daemon=True)
+        looking.start()
+        looking.join(1)
+        assert looking.is_alive()
+    looking.join(FOR_LONG)
+    assert not looking.is_alive()
 
 
 def attended(each: Job) -> list[str]:
