@@ -7,14 +7,16 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: metal_device_power
-short_description: Switch a machine of Equinix Metal on or off, or start it anew
+short_description: Switch machines of Equinix Metal on or off, or start them anew
 version_added: 0.1.0
 description:
-  - Switches a machine of a fleet on or off, reboots it, boots it into the provider's rescue system, or has it installed anew.
+  - Switches machines of a fleet on or off, reboots them, boots them into the provider's rescue system, or has them installed anew.
   - A machine that reboots is called active throughout. That it has begun to boot is seen by its next request for an address, the event
     C(provisioning.104.01). This module waits for that event, and for the state; it does not prove what was booted.
   - An action is sent once. When its answer is lost, the module looks whether it took effect before it does anything else.
   - A machine without the fleet's tag is left alone.
+  - Of several machines each is asked before the first one is waited for. One that cannot be asked, or does not come, does not keep the
+    others; the module fails at the end, with the reason of each and with what is known of the others.
 author:
   - nixmetal.builders contributors (@nixmetal)
 extends_documentation_fragment:
@@ -33,20 +35,22 @@ attributes:
 options:
   state:
     description:
-      - What shall have happened to the machine.
+      - What shall have happened to the machines.
     type: str
     choices: ["on", "off", rebooted, rescued, reinstalled]
     required: true
   fleet:
     description:
-      - The name of the fleet that owns the machine, which must carry the tag C(nixmetal-fleet=FLEET).
+      - The name of the fleet that owns the machines, which must carry the tag C(nixmetal-fleet=FLEET).
     type: str
     required: true
-  device_id:
+  device_ids:
     description:
-      - The id (UUID) of the machine.
-    type: str
+      - The ids (UUID) of the machines, or the one id.
+    type: list
+    elements: str
     required: true
+    aliases: [device_id]
   operating_system:
     description:
       - With O(state=reinstalled), the slug or id of the operating system to install. The default is the present one.
@@ -65,12 +69,12 @@ options:
     type: bool
   wait:
     description:
-      - Whether to wait until the machine is in its state, and has begun to boot where it was to.
+      - Whether to wait until each machine is in its state, and has begun to boot where it was to.
     type: bool
     default: true
   wait_timeout:
     description:
-      - How many seconds to wait at most. After that the module fails, and tells what it saw last.
+      - How many seconds to wait at most, for all machines together. After that the module fails, and tells what it saw last.
     type: int
     default: 1800
 seealso:
@@ -89,29 +93,35 @@ EXAMPLES = r"""
     state: rebooted
     wait_timeout: 900
 
-- name: Switch it off
+- name: Switch two of them off
   nixmetal.builders.metal_device_power:
     fleet: hydra
-    device_id: 5a1f0a5e-1c5b-4d0e-9a52-4a5c6f9d1e01
+    device_ids:
+      - 5a1f0a5e-1c5b-4d0e-9a52-4a5c6f9d1e01
+      - 0c7c4c0e-6a55-4c55-9d0c-2f6d6f1b7a02
     state: "off"
 """
 
 RETURN = r"""
-device_id:
-  description: The id of the machine.
+machines:
+  description:
+    - What is known of each machine that was asked or needed nothing, by its id.
+    - C(asked) is whether it was asked, or in check mode would be; C(device_state) the provider's word for its state, as seen last, or in
+      check mode what it would be; C(booted_at) when it last asked for an address, as an RFC 3339 time of UTC, and null when it never did.
+    - Also returned when the module fails because of some of them.
   returned: success
-  type: str
-  sample: 5a1f0a5e-1c5b-4d0e-9a52-4a5c6f9d1e01
-device_state:
-  description: The provider's word for the state of the machine, as seen last; in check mode, what it would be.
+  type: dict
+  sample:
+    5a1f0a5e-1c5b-4d0e-9a52-4a5c6f9d1e01:
+      asked: true
+      device_state: active
+      booted_at: "2026-11-23T04:00:00Z"
+failures:
+  description:
+    - Why a machine could not be asked, or did not come, by its id. Empty unless the module fails because of it.
   returned: success
-  type: str
-  sample: active
-booted_at:
-  description: When the machine last asked for an address, as an RFC 3339 time of UTC; null when it never did.
-  returned: success
-  type: str
-  sample: "2026-11-23T04:00:00Z"
+  type: dict
+  sample: {}
 """
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal import device_power

@@ -127,7 +127,7 @@ DEVICE_POWER_OPTIONS: dict[str, Spec] = {
         "required": True,
     },
     "fleet": {"type": "str", "required": True},
-    "device_id": {"type": "str", "required": True},
+    "device_ids": {"type": "list", "elements": "str", "required": True, "aliases": ["device_id"]},
     "operating_system": {"type": "str"},
     "ipxe_script_url": {"type": "str"},
     "preserve_data": {"type": "bool"},

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Callable
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal import devices, ownership, values
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal.client import Client
@@ -62,28 +62,143 @@ POLLS = Backoff(first=1.0, factor=1.5, longest=10.0)
 DOUBT_SECONDS = 30.0
 
 
+class Turn:
+    """What is asked of one machine, how it was before, whether it was asked, and how it was seen last."""
+
+    def __init__(self, client: Client, options: dict[str, Any], device_id: str) -> None:
+        self.client, self.options, self.device_id = client, options, device_id
+        self.action = ACTIONS[options["state"]]
+        self.asked = False
+        self.before: Seen = {}
+        self.seen: Seen = {}
+        self.failure: MetalError | None = None
+
+    def attempt(self, step: Callable[..., None], *arguments: Any) -> None:
+        """Do a step, unless one before has failed."""
+        if self.failure is None:
+            try:
+                step(*arguments)
+            except MetalError as error:
+                self.failure = error
+
+    def begin(self, body: dict[str, Any], check_mode: bool) -> None:
+        """Look at the machine, and ask where that is needed."""
+        self.before = self._look()
+        asked = self._is_needed()
+        if asked and not check_mode:
+            self.seen = self._ask(body)
+        else:
+            self.seen = {**self.before, "state": self.action.aim} if asked else self.before
+        self.asked = asked
+
+    def finish(self, deadline: float) -> None:
+        """Wait until the machine is in its state, and has begun to boot where it was to."""
+        if self._is_done(self.seen):
+            return
+        seconds = max(0.0, deadline - self.client.clock.monotonic())
+        try:
+            self.seen = wait_for(self._look, self._judge, seconds, self.client.clock, POLLS)
+        except WaitTimedOut as late:
+            last: Any = late.last_seen
+            boot = f"its latest request for an address is of {last['booted_at'] or 'no time at all'}"
+            raise MetalError(
+                f"The machine {self.device_id} was asked to {self.action.call}; after {self.options['wait_timeout']} "
+                f"seconds it is {last['state']}, and {boot}."
+            ) from late
+        except WaitFailed as failed:
+            raise MetalError(f"Waiting for the machine {self.device_id} to {self.action.call}: {failed}.") from failed
+
+    def told(self) -> dict[str, Any]:
+        return {"asked": self.asked, "device_state": self.seen["state"], "booted_at": self.seen["booted_at"]}
+
+    def shown(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """For the diff: before and after."""
+        restarts = int(self.asked and self.action.restarts)
+        return {"state": self.before["state"], "restarts": 0}, {"state": self.seen["state"], "restarts": restarts}
+
+    def _look(self) -> Seen:
+        device = devices.read_device(self.client, self.device_id)
+        if device is None or device["state"] in devices.GONE_STATES:
+            raise Refused(f"There is no machine {self.device_id}, or no longer.")
+        ownership.check_owner(device, self.options["fleet"], self.client.settings.project_id)
+        boot = latest_event(self.client, self.device_id, BOOTED)
+        return {
+            "state": device["state"],
+            "boot": boot and boot.get("id"),
+            "booted_at": values.known_time(boot.get("created_at")) if boot else None,
+        }
+
+    def _is_needed(self) -> bool:
+        action, state = self.action, self.before["state"]
+        if not action.restarts and state in action.under_way | {action.aim}:
+            return False
+        if state not in action.possible:
+            raise Refused(
+                f"The machine {self.device_id} is {state}, and {action.call} is possible only when it is "
+                f"{' or '.join(sorted(action.possible))}."
+            )
+        return True
+
+    def _ask(self, body: dict[str, Any]) -> Seen:
+        """Send the action once. When the answer is lost, look whether it took effect."""
+        try:
+            self.client.act(f"/devices/{self.device_id}/actions", body)
+        except Doubtful as doubt:
+            try:
+                return wait_for(self._look, self._moved, DOUBT_SECONDS, self.client.clock, POLLS)
+            except WaitTimedOut:
+                raise MetalError(
+                    f"{doubt} Whether the machine {self.device_id} will {self.action.call} is not known: nothing of it "
+                    f"shows after {DOUBT_SECONDS:g} seconds, and nothing was sent again. Look at it, and run this again."
+                ) from doubt
+        try:
+            return self._look()
+        except MetalError:
+            if self.options["wait"]:
+                raise
+            return self.before  # it was asked, and that was all that was wanted
+
+    def _moved(self, seen: Seen) -> Verdict:
+        moved = seen["state"] != self.before["state"] or seen["boot"] != self.before["boot"]
+        return REACHED if moved else NOT_YET
+
+    def _is_done(self, seen: Seen) -> bool:
+        restarted = not (self.asked and self.action.restarts) or seen["boot"] != self.before["boot"]
+        return bool(seen["state"] == self.action.aim and restarted)
+
+    def _judge(self, seen: Seen) -> Verdict:
+        if seen["state"] == "failed" and self.before["state"] != "failed":
+            return Verdict(failure="it has failed")
+        return REACHED if self._is_done(seen) else NOT_YET
+
+
 def apply(client: Client, options: dict[str, Any], check_mode: bool) -> dict[str, Any]:
-    """Bring a machine of the fleet into a power state, or start it anew."""
-    action, body = ACTIONS[options["state"]], _body(options)
-    before = _look(client, options["device_id"], options["fleet"])
-    asked = _is_needed(action, before, options)
-    seen = before
-    if asked and not check_mode:
-        seen = _ask(client, options, action, body, before)
-    if options["wait"] and not check_mode and not _done(action, before, seen, asked):
-        seen = _wait(client, options, action, before, asked)
-    after = action.aim if check_mode else seen["state"]
-    return {
-        "changed": asked,
-        "device_id": options["device_id"],
-        "device_state": after,
-        "booted_at": seen["booted_at"],
-        "diff": {"before": _shown(before["state"], 0), "after": _shown(after, int(asked and action.restarts))},
+    """Bring machines of the fleet into a power state, or start them anew. One that is refused does not keep the others.
+
+    Raises `Refused` when there is such a one, with what is known of all of them.
+    """
+    body = _body(options)
+    turns = [Turn(client, options, device_id) for device_id in dict.fromkeys(options["device_ids"])]
+    for turn in turns:
+        turn.attempt(turn.begin, body, check_mode)
+    if options["wait"] and not check_mode:
+        deadline = client.clock.monotonic() + options["wait_timeout"]
+        for turn in turns:
+            turn.attempt(turn.finish, deadline)
+    failures = {turn.device_id: str(turn.failure) for turn in turns if turn.failure}
+    seen = [turn for turn in turns if turn.seen]
+    told = {
+        "changed": any(turn.asked for turn in turns),
+        "machines": {turn.device_id: turn.told() for turn in seen},
+        "failures": failures,
+        "diff": {
+            "before": {turn.device_id: turn.shown()[0] for turn in seen},
+            "after": {turn.device_id: turn.shown()[1] for turn in seen},
+        },
     }
-
-
-def _shown(state: str, restarts: int) -> dict[str, Any]:
-    return {"state": state, "restarts": restarts}
+    if failures:
+        raise Refused(" ".join(failures.values()), told)
+    return told
 
 
 def _body(options: dict[str, Any]) -> dict[str, Any]:
@@ -91,83 +206,3 @@ def _body(options: dict[str, Any]) -> dict[str, Any]:
     if given and options["state"] != "reinstalled":
         raise SettingError(f"{', '.join(sorted(given))} can be given with state=reinstalled alone.")
     return {"type": ACTIONS[options["state"]].call, **given}
-
-
-def _look(client: Client, device_id: str, fleet: str) -> Seen:
-    device = devices.read_device(client, device_id)
-    if device is None or device["state"] in devices.GONE_STATES:
-        raise Refused(f"There is no machine {device_id}, or no longer.")
-    ownership.check_owner(device, fleet, client.settings.project_id)
-    boot = latest_event(client, device_id, BOOTED)
-    return {
-        "state": device["state"],
-        "boot": boot and boot.get("id"),
-        "booted_at": values.known_time(boot.get("created_at")) if boot else None,
-    }
-
-
-def _is_needed(action: Action, seen: Seen, options: dict[str, Any]) -> bool:
-    if not action.restarts and seen["state"] in action.under_way | {action.aim}:
-        return False
-    if seen["state"] not in action.possible:
-        raise Refused(
-            f"The machine {options['device_id']} is {seen['state']}, and {action.call} is possible only when it is "
-            f"{' or '.join(sorted(action.possible))}."
-        )
-    return True
-
-
-def _ask(client: Client, options: dict[str, Any], action: Action, body: dict[str, Any], before: Seen) -> Seen:
-    """Send the action once. When the answer is lost, look whether it took effect."""
-    device_id, fleet = options["device_id"], options["fleet"]
-    try:
-        client.act(f"/devices/{device_id}/actions", body)
-    except Doubtful as doubt:
-        try:
-            return wait_for(
-                lambda: _look(client, device_id, fleet),
-                lambda seen: REACHED if _moved(before, seen) else NOT_YET,
-                DOUBT_SECONDS,
-                client.clock,
-                POLLS,
-            )
-        except WaitTimedOut:
-            raise MetalError(
-                f"{doubt} Whether the machine {device_id} will {action.call} is not known: nothing of it shows after "
-                f"{DOUBT_SECONDS:g} seconds, and nothing was sent again. Look at it, and run this again."
-            ) from doubt
-    try:
-        return _look(client, device_id, fleet)
-    except MetalError:
-        if options["wait"]:
-            raise
-        return before  # it was asked, and that was all that was wanted
-
-
-def _moved(before: Seen, seen: Seen) -> bool:
-    return bool(seen["state"] != before["state"] or seen["boot"] != before["boot"])
-
-
-def _done(action: Action, before: Seen, seen: Seen, asked: bool) -> bool:
-    restarted = not (asked and action.restarts) or seen["boot"] != before["boot"]
-    return bool(seen["state"] == action.aim and restarted)
-
-
-def _wait(client: Client, options: dict[str, Any], action: Action, before: Seen, asked: bool) -> Seen:
-    device_id, timeout = options["device_id"], options["wait_timeout"]
-
-    def judge(seen: Seen) -> Verdict:
-        if seen["state"] == "failed" and before["state"] != "failed":
-            return Verdict(failure="it has failed")
-        return REACHED if _done(action, before, seen, asked) else NOT_YET
-
-    try:
-        return wait_for(lambda: _look(client, device_id, options["fleet"]), judge, float(timeout), client.clock, POLLS)
-    except WaitTimedOut as late:
-        last: Any = late.last_seen
-        boot = f"its latest request for an address is of {last['booted_at'] or 'no time at all'}"
-        raise MetalError(
-            f"The machine {device_id} was asked to {action.call}; after {timeout} seconds it is {last['state']}, and {boot}."
-        ) from late
-    except WaitFailed as failed:
-        raise MetalError(f"Waiting for the machine {device_id} to {action.call}: {failed}.") from failed

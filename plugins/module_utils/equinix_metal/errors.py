@@ -6,9 +6,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
 
 class MetalError(Exception):
-    """Anything that a user is told about in one message."""
+    """Anything that a user is told about in one message, beside what is known of that which was done all the same."""
+
+    known: Mapping[str, Any] = MappingProxyType({})
 
 
 class SettingError(MetalError):
@@ -54,3 +60,7 @@ class IncompleteReading(ApiError):
 
 class Refused(MetalError):
     """This code refuses to act, with the reason."""
+
+    def __init__(self, message: str, known: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.known = known or {}

@@ -31,14 +31,14 @@ def make_client(options: dict[str, Any]) -> Client:
 
 
 def run(module: AnsibleModule, work: Callable[[dict[str, Any], bool], dict[str, Any]]) -> None:
-    """Hand the options and the check mode to the work, and its result, or the reason why there is none, to Ansible."""
+    """Hand the options and the check mode to the work, and its result, or what went wrong, to Ansible."""
     try:
         result = work(module.params, module.check_mode)
     except LibraryMissing as error:
         message = missing_required_lib(error.library)  # type: ignore[no-untyped-call]
         module.fail_json(msg=message, details=str(error))
     except MetalError as error:
-        module.fail_json(msg=str(error))
+        module.fail_json(msg=str(error), **error.known)
     for warning in result.pop("warnings", []):
         module.warn(warning)
     module.exit_json(**result)

@@ -134,6 +134,10 @@ def edit(verb: str, machines: dict[str, list[str]]) -> tuple[str, dict[str, Any]
     return verb, {"machines": machines}
 
 
+def reboot(*devices: str) -> tuple[str, dict[str, Any]]:
+    return "reboot", {"device_ids": list(devices)}
+
+
 def question(verb: str, device: str, **more: Any) -> tuple[str, dict[str, Any]]:
     return verb, {"device_id": device, **more}
 
@@ -141,11 +145,12 @@ def question(verb: str, device: str, **more: Any) -> tuple[str, dict[str, Any]]:
 def test_check_mode_foretells_and_changes_nothing(provider: Provider) -> None:
     answers = provider.ask(
         edit("tag", {provider.machine: ["skip-hydra"]}),
-        question("reboot", provider.machine),
+        reboot(provider.machine),
         question("terminate", provider.machine, fleet="ci"),
         check=True,
     )
     assert [answer["result"]["changed"] for answer in answers] == [True, True, True]
+    assert answers[1]["result"]["asked"] == [provider.machine]
     assert "skip-hydra" in answers[0]["result"]["machines"][provider.machine]
     assert not os.path.exists(provider.fleet.root / "asked")
 
@@ -160,11 +165,10 @@ def test_each_verb_answers_by_the_contract_and_nobody_elses_machine_is_touched(p
         edit("untag", {ours: ["skip-hydra"]}),
         edit("tag", {ours: ["skip-hydra"], foreign: ["skip-hydra"]}),
         edit("untag", {NOBODY: ["skip-hydra"]}),
-        question("reboot", foreign),
         question("power_off", foreign),
         question("terminate", foreign, fleet="ci"),
         question("terminate", ours, fleet="another"),
-        question("reboot", ours),
+        reboot(foreign, ours, NOBODY),
         ("notices", {"fleet": "ci"}),
         question("console", ours, lines=20),
         ("list", {"fleet": "ci", "names": []}),
@@ -181,13 +185,14 @@ def test_each_verb_answers_by_the_contract_and_nobody_elses_machine_is_touched(p
         "drained-by=alice",
     }
     assert not absent["result"]["changed"]
-    refused, answered = answers[:6], answers[6:]
-    assert ["refused" in answer for answer in refused] == [True] * 6
+    refused, answered = answers[:5], answers[5:]
+    assert ["refused" in answer for answer in refused] == [True] * 5
     # Each refusal names the machine, or the fleet that was asked for.
-    for answer, word in zip(refused, [foreign, NOBODY, foreign, foreign, foreign, "another"], strict=True):
+    for answer, word in zip(refused, [foreign, NOBODY, foreign, foreign, "another"], strict=True):
         assert word in answer["refused"]
     assert [answer.get("refused") for answer in answered] == [None] * 6
-    assert answered[0]["result"]["changed"]
+    assert (answered[0]["result"]["asked"], answered[0]["result"]["changed"]) == ([ours], True)
+    assert set(answered[0]["result"]["refused"]) == {foreign, NOBODY}
     assert answered[1]["result"] == {"notices": []}
     assert answered[3]["result"]["requests"] == []
     # Who asks for nothing gets the kinds, and no list of all that there is.
@@ -264,9 +269,14 @@ def test_what_own_machines_cannot_do_is_said(provider: Provider) -> None:
         ("create", {"fleet": "ci", "bid": bid, "wait": False, "wait_timeout": 1}),
         ("end", {"fleet": "ci", "request_id": "r1", "terminate_machines": False}),
         edit("untag", {provider.machine: ["hydra"]}),
-        question("reboot", provider.second),
+        reboot(provider.second, provider.machine),
     )
     assert "take the bid small out of spot_fleet_bids" in created["refused"]
     assert "use the verb terminate" in ended["refused"]
     assert "hydra of rack1-a is declared in the inventory" in fixed["refused"]
-    assert "rack1-b could not be rebooted over SSH" in unreachable["refused"]
+    assert list(unreachable["result"]["refused"]) == ["rack1-b"]
+    assert "rack1-b could not be asked over SSH: " in unreachable["result"]["refused"]["rack1-b"]
+    assert "administrator's login" in unreachable["result"]["refused"]["rack1-b"]
+    # It did not keep the other.
+    assert (unreachable["result"]["asked"], unreachable["result"]["changed"]) == (["rack1-a"], True)
+    assert (provider.fleet.root / "asked").read_text(encoding="utf-8").split() == ["reboot", "off", "reboot"]

@@ -50,7 +50,7 @@ class Rack(Answering):
         self.start()
 
     def reboot_command(self) -> str:
-        return f"{self.curl()} --noproxy '*' -sS -f {self.url}/reboot/{{{{ provider_request.device_id }}}}"
+        return f"{self.curl()} --noproxy '*' -sS -f {self.url}/reboot/{{{{ __ssh_host_id | default('') }}}}"
 
     def ssh(self, address: str, known: str) -> tuple[int, str]:
         machine = next(one for one in self.machines.values() if one.address == address)

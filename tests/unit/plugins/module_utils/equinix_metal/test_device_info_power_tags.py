@@ -55,8 +55,9 @@ def device_id(api) -> str:
 @pytest.fixture
 def power(api, device_id):
     def run(state: str, check_mode: bool = False, **options: Any) -> dict[str, Any]:
-        given = {**defaults(DEVICE_POWER_OPTIONS), "fleet": "lab", "device_id": device_id, "state": state, **options}
-        return device_power.apply(api.client(), given, check_mode)
+        given = {**defaults(DEVICE_POWER_OPTIONS), "fleet": "lab", "device_ids": [device_id], "state": state, **options}
+        told = device_power.apply(api.client(), given, check_mode)
+        return {**told, **told["machines"][device_id]}
 
     return run
 
@@ -132,8 +133,11 @@ def test_a_lost_answer_to_an_action_is_looked_for(power, api) -> None:
 
 def test_an_action_that_does_not_show_is_not_sent_again(power, api) -> None:
     api.spoil = lambda call: Failure("reset", sent=True) if call.path.endswith("/actions") else None
-    with pytest.raises(errors.MetalError, match="nothing of it shows after 30 seconds, and nothing was sent again"):
+    with pytest.raises(
+        errors.MetalError, match="nothing of it shows after 30 seconds, and nothing was sent again"
+    ) as doubt:
         power("rebooted")
+    assert doubt.value.known["machines"] == {}, "nobody knows whether it was asked"
     assert actions(api) == ["reboot"]
 
 
@@ -146,7 +150,7 @@ def test_impossible_actions_are_refused(power) -> None:
     with pytest.raises(errors.Refused, match="not proved to belong to the fleet other"):
         power("on", fleet="other")
     with pytest.raises(errors.Refused, match="There is no machine"):
-        power("on", device_id="00000000-0000-4000-8000-000000000000")
+        power("on", device_ids=["00000000-0000-4000-8000-000000000000"])
 
 
 def test_reinstall_takes_a_script(power, api, device_id) -> None:
@@ -221,6 +225,54 @@ def test_what_is_no_list_of_tags_is_refused(tag, device_id, tags) -> None:
 def pair(api) -> list[str]:
     given = {**defaults(DEVICE_OPTIONS), **MACHINE, "name": "pair", "count": 2, "wait": True}
     return [str(name) for name in device_tasks.apply(api.client(), given, False)["device_ids"]]
+
+
+def switch_each(api: Any, device_ids: list[str], state: str, **options: Any) -> dict[str, Any]:
+    given = {**defaults(DEVICE_POWER_OPTIONS), "fleet": "lab", "device_ids": device_ids, "state": state, **options}
+    return device_power.apply(api.client(), given, False)
+
+
+def test_several_machines_are_asked_before_the_first_is_waited_for(api, pair) -> None:
+    told = switch_each(api, [*pair, pair[0]], "rebooted")
+    assert [(one["asked"], one["device_state"]) for one in told["machines"].values()] == [(True, "active")] * 2
+    assert (list(told["machines"]), told["failures"], actions(api)) == (pair, {}, ["reboot"] * 2)
+    made = [call.path for call in api.calls]
+    asked = [place for place, path in enumerate(made) if path.endswith("/actions")]
+    between = made[asked[0] + 1 : asked[1]]
+    # One look at each: at the first after it was asked, at the second before.
+    assert [path.split("/")[2] for path in between if path.count("/") == 2] == pair
+    assert [told["diff"][when][pair[1]]["restarts"] for when in ("before", "after")] == [0, 1]
+    assert switch_each(api, pair, "on")["changed"] is False
+    assert switch_each(api, [], "off")["machines"] == {}
+
+
+def test_a_machine_that_is_refused_does_not_keep_the_others(api, pair, device_id) -> None:
+    switch_each(api, [pair[0]], "off")
+    nobody = "00000000-0000-4000-8000-00000000dead"
+    with pytest.raises(errors.Refused) as refused:
+        switch_each(api, [pair[0], nobody, pair[1]], "rebooted", wait=False)
+    known = refused.value.known
+    assert (known["changed"], list(known["machines"])) == (True, [pair[1]])
+    assert list(known["failures"]) == [pair[0], nobody]
+    assert "is inactive, and reboot is possible only when it is active" in known["failures"][pair[0]]
+    assert all(reason in str(refused.value) for reason in known["failures"].values())
+    assert actions(api) == ["power_off", "reboot"]
+
+
+def test_the_time_to_wait_is_that_of_all_machines_and_who_does_not_come_is_named(api, pair, monkeypatch) -> None:
+    reset = api.cloud.backend.reset
+    monkeypatch.setattr(api.cloud.backend, "reset", lambda device: None if device.id == pair[0] else reset(device))
+    begin = api.cloud.clock.now()
+    with pytest.raises(errors.Refused, match=f"machine {pair[0]} was asked to reboot; after 60 seconds") as refused:
+        switch_each(api, pair, "rebooted", wait_timeout=60)
+    known = refused.value.known
+    assert (list(known["failures"]), list(known["machines"])) == ([pair[0]], pair)
+    assert known["machines"][pair[1]]["booted_at"] > known["machines"][pair[0]]["booted_at"]
+    monkeypatch.setattr(api.cloud.backend, "reset", lambda _device: None)
+    with pytest.raises(errors.Refused) as refused:
+        switch_each(api, pair, "rebooted", wait_timeout=60)
+    assert list(refused.value.known["failures"]) == pair
+    assert api.cloud.clock.now() - begin < 200
 
 
 def tag_each(api: Any, machines: dict[str, list[str]], **options: Any) -> dict[str, Any]:
