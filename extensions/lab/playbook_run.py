@@ -102,7 +102,8 @@ def run(command: list[str], env: dict[str, str], cwd: str) -> Outcome:
             screen.show(line, seconds)
             if line is None:
                 continue
-            outcome.last_lines.append(line)
+            if not _SKIPPED.match(line):
+                outcome.last_lines.append(line)
             if recap := _RECAP.match(line):
                 outcome.changed[recap["host"]] = int(recap["changed"])
     outcome.status, outcome.seconds = process.returncode, time.monotonic() - begin

@@ -60,6 +60,8 @@ REINSTALL_OPTIONS = ("operating_system", "ipxe_script_url", "preserve_data", "de
 POLLS = Backoff(first=1.0, factor=1.5, longest=10.0)
 # How long a lost answer's effect may take to show.
 DOUBT_SECONDS = 30.0
+# How long machines are asked one after the other. A caller that holds a lock looks at it between its calls.
+ASKING_SECONDS = 600.0
 
 
 class Turn:
@@ -81,15 +83,21 @@ class Turn:
             except MetalError as error:
                 self.failure = error
 
-    def begin(self, body: dict[str, Any], check_mode: bool) -> None:
+    def begin(self, body: dict[str, Any], check_mode: bool, until: float) -> None:
         """Look at the machine, and ask where that is needed."""
+        if self.client.clock.monotonic() > until:
+            raise MetalError(
+                f"The machine {self.device_id} was not asked: those before it took more than {ASKING_SECONDS:g} seconds. "
+                f"Look at what the API says of them, and run this again."
+            )
         self.before = self._look()
         asked = self._is_needed()
-        if asked and not check_mode:
-            self.seen = self._ask(body)
+        if check_mode:
+            self.asked, self.seen = asked, {**self.before, "state": self.action.aim}
+        elif asked:
+            self._ask(body)
         else:
-            self.seen = {**self.before, "state": self.action.aim} if asked else self.before
-        self.asked = asked
+            self.seen = self.before
 
     def finish(self, deadline: float) -> None:
         """Wait until the machine is in its state, and has begun to boot where it was to."""
@@ -99,13 +107,14 @@ class Turn:
         try:
             self.seen = wait_for(self._look, self._judge, seconds, self.client.clock, POLLS)
         except WaitTimedOut as late:
-            last: Any = late.last_seen
-            boot = f"its latest request for an address is of {last['booted_at'] or 'no time at all'}"
+            self.seen = late.last_seen  # type: ignore[assignment]
+            boot = f"its latest request for an address is of {self.seen['booted_at'] or 'no time at all'}"
             raise MetalError(
                 f"The machine {self.device_id} was asked to {self.action.call}; after {self.options['wait_timeout']} "
-                f"seconds it is {last['state']}, and {boot}."
+                f"seconds it is {self.seen['state']}, and {boot}."
             ) from late
         except WaitFailed as failed:
+            self.seen = failed.last_seen  # type: ignore[assignment]
             raise MetalError(f"Waiting for the machine {self.device_id} to {self.action.call}: {failed}.") from failed
 
     def told(self) -> dict[str, Any]:
@@ -139,24 +148,27 @@ class Turn:
             )
         return True
 
-    def _ask(self, body: dict[str, Any]) -> Seen:
+    def _ask(self, body: dict[str, Any]) -> None:
         """Send the action once. When the answer is lost, look whether it took effect."""
         try:
             self.client.act(f"/devices/{self.device_id}/actions", body)
         except Doubtful as doubt:
             try:
-                return wait_for(self._look, self._moved, DOUBT_SECONDS, self.client.clock, POLLS)
+                self.seen = wait_for(self._look, self._moved, DOUBT_SECONDS, self.client.clock, POLLS)
             except WaitTimedOut:
                 raise MetalError(
                     f"{doubt} Whether the machine {self.device_id} will {self.action.call} is not known: nothing of it "
                     f"shows after {DOUBT_SECONDS:g} seconds, and nothing was sent again. Look at it, and run this again."
                 ) from doubt
+            self.asked = True
+            return
+        self.asked, self.seen = True, self.before
         try:
-            return self._look()
+            self.seen = self._look()
         except MetalError:
             if self.options["wait"]:
                 raise
-            return self.before  # it was asked, and that was all that was wanted
+            # It was asked, and that was all that was wanted.
 
     def _moved(self, seen: Seen) -> Verdict:
         moved = seen["state"] != self.before["state"] or seen["boot"] != self.before["boot"]
@@ -178,9 +190,11 @@ def apply(client: Client, options: dict[str, Any], check_mode: bool) -> dict[str
     Raises `Refused` when there is such a one, with what is known of all of them.
     """
     body = _body(options)
-    turns = [Turn(client, options, device_id) for device_id in dict.fromkeys(options["device_ids"])]
+    device_ids = [devices.known_id(device_id, "device_ids") for device_id in dict.fromkeys(options["device_ids"])]
+    turns = [Turn(client, options, device_id) for device_id in device_ids]
+    until = client.clock.monotonic() + ASKING_SECONDS
     for turn in turns:
-        turn.attempt(turn.begin, body, check_mode)
+        turn.attempt(turn.begin, body, check_mode, until)
     if options["wait"] and not check_mode:
         deadline = client.clock.monotonic() + options["wait_timeout"]
         for turn in turns:

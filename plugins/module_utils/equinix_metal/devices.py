@@ -55,11 +55,16 @@ def read_device(client: Client, device_id: str) -> dict[str, Any] | None:
     return None if raw is None else lean(raw, client.url(f"/devices/{device_id}"))
 
 
+def known_id(device_id: str, option: str = "device_id") -> str:
+    """The id, if it is one. Raises `SettingError`."""
+    if not _ID.fullmatch(device_id):
+        raise SettingError(f"{option} is not the id (UUID) of a device: {device_id!r}")
+    return device_id
+
+
 def read_raw(client: Client, device_id: str) -> dict[str, Any] | None:
     """One device with all that the API tells of it; None when there is none, or no longer."""
-    if not _ID.fullmatch(device_id):
-        raise SettingError(f"device_id is not the id (UUID) of a device: {device_id!r}")
-    path = f"/devices/{device_id}"
+    path = f"/devices/{known_id(device_id)}"
     try:
         raw = client.get(path, {"exclude": EXCLUDED})
     except NotFound:

@@ -146,10 +146,11 @@ def test_check_mode_foretells_and_changes_nothing(provider: Provider) -> None:
     answers = provider.ask(
         edit("tag", {provider.machine: ["skip-hydra"]}),
         reboot(provider.machine),
+        question("power_off", provider.machine),
         question("terminate", provider.machine, fleet="ci"),
         check=True,
     )
-    assert [answer["result"]["changed"] for answer in answers] == [True, True, True]
+    assert [answer["result"]["changed"] for answer in answers] == [True, True, True, True]
     assert answers[1]["result"]["asked"] == [provider.machine]
     assert "skip-hydra" in answers[0]["result"]["machines"][provider.machine]
     assert not os.path.exists(provider.fleet.root / "asked")
@@ -192,7 +193,8 @@ def test_each_verb_answers_by_the_contract_and_nobody_elses_machine_is_touched(p
         assert word in answer["refused"]
     assert [answer.get("refused") for answer in answered] == [None] * 6
     assert (answered[0]["result"]["asked"], answered[0]["result"]["changed"]) == ([ours], True)
-    assert set(answered[0]["result"]["refused"]) == {foreign, NOBODY}
+    assert list(answered[0]["result"]["refused"]) == [foreign, NOBODY]
+    assert all(name in why for name, why in answered[0]["result"]["refused"].items())
     assert answered[1]["result"] == {"notices": []}
     assert answered[3]["result"]["requests"] == []
     # Who asks for nothing gets the kinds, and no list of all that there is.
@@ -211,6 +213,11 @@ def test_what_own_machines_cost_is_known_while_none_is_rented_and_no_plan_is_kno
     assert offers["ssh_host"]["kinds"] == []
     own = [{"builder_id": name, "builder_provider": "ssh_host"} for name in (provider.machine, provider.second)]
     assert known_prices(own, offers, {}) == {"rack1-a": 0, "rack1-b": 0}
+
+
+def test_power_off_is_asked_for(provider: Provider) -> None:
+    (answer,) = provider.ask(question("power_off", provider.machine))
+    assert answer["result"] == {"device_id": provider.machine, "changed": True}
 
 
 def test_terminate_is_done_once(provider: Provider) -> None:
@@ -236,7 +243,7 @@ def test_own_machines_were_asked_and_are_out_of_service(provider: Provider) -> N
     """What ssh_host leaves behind: the machine's own orders, and states that no build goes to."""
     if provider.name != "ssh_host":
         pytest.skip("Equinix Metal's machines are gone")
-    assert (provider.fleet.root / "asked").read_text(encoding="utf-8").split() == ["reboot", "off"]
+    assert (provider.fleet.root / "asked").read_text(encoding="utf-8").split() == ["reboot", "off", "off"]
     done = subprocess.run(
         [sys.executable, "-m", "ansible", "inventory", "-i", str(provider.fleet.inventory), "--list"],
         capture_output=True,
@@ -279,4 +286,4 @@ def test_what_own_machines_cannot_do_is_said(provider: Provider) -> None:
     assert "administrator's login" in unreachable["result"]["refused"]["rack1-b"]
     # It did not keep the other.
     assert (unreachable["result"]["asked"], unreachable["result"]["changed"]) == (["rack1-a"], True)
-    assert (provider.fleet.root / "asked").read_text(encoding="utf-8").split() == ["reboot", "off", "reboot"]
+    assert (provider.fleet.root / "asked").read_text(encoding="utf-8").split() == ["reboot", "off", "off", "reboot"]

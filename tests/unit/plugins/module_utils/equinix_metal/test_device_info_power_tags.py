@@ -119,6 +119,31 @@ def test_a_request_that_was_heard_is_none_that_failed(power, api) -> None:
     assert actions(api) == ["reboot"]
 
 
+def test_a_request_that_was_heard_is_told_as_one_by_a_failure_too(power, api, device_id) -> None:
+    api.spoil = lambda call: Failure("reset", sent=False) if actions(api) and call.method == "GET" else None
+    with pytest.raises(errors.Refused) as failed:
+        power("rebooted")
+    known = failed.value.known
+    assert (known["changed"], known["machines"][device_id]["asked"], actions(api)) == (True, True, ["reboot"])
+    assert list(known["failures"]) == [device_id]
+
+
+def test_the_state_is_that_which_was_seen_last(power, api, device_id, monkeypatch) -> None:
+    def fail(device: Any) -> None:
+        api.cloud.store.devices[device.id].state = "failed"
+
+    monkeypatch.setattr(api.cloud.backend, "reset", fail)
+    with pytest.raises(errors.Refused, match="it has failed") as failed:
+        power("rebooted")
+    assert failed.value.known["machines"][device_id]["device_state"] == "failed"
+
+
+def test_check_mode_foretells_the_end_of_what_is_under_way(power, api, device_id) -> None:
+    api.cloud.store.devices[device_id].state = "powering_on"
+    told = power("on", check_mode=True)
+    assert (told["changed"], told["device_state"], actions(api)) == (False, "active", [])
+
+
 def test_a_lost_answer_to_an_action_is_looked_for(power, api) -> None:
     def spoil(call: Any) -> Any:
         if call.path.endswith("/actions"):
@@ -273,6 +298,27 @@ def test_the_time_to_wait_is_that_of_all_machines_and_who_does_not_come_is_named
         switch_each(api, pair, "rebooted", wait_timeout=60)
     assert list(refused.value.known["failures"]) == pair
     assert api.cloud.clock.now() - begin < 200
+
+
+def test_an_id_that_is_none_is_refused_before_any_machine_is_asked(api, pair) -> None:
+    with pytest.raises(errors.SettingError, match=r"device_ids is not the id \(UUID\) of a device: 'a b'"):
+        switch_each(api, [pair[0], "a b"], "rebooted")
+    assert actions(api) == []
+
+
+def test_an_api_that_hangs_does_not_hold_a_call_for_ever(api, pair) -> None:
+    """Its caller may hold a lock that somebody breaks meanwhile."""
+    third = [*pair, "00000000-0000-4000-8000-00000000dead"]
+
+    def spoil(call: Any) -> Any:
+        if call.path.endswith("/actions"):
+            api.sleep(400.0)
+        return None
+
+    api.spoil = spoil
+    with pytest.raises(errors.Refused, match=f"{third[2]} was not asked: those before it took more than 600") as told:
+        switch_each(api, third, "rebooted", wait=False)
+    assert (list(told.value.known["machines"]), list(told.value.known["failures"])) == (pair, third[2:])
 
 
 def tag_each(api: Any, machines: dict[str, list[str]], **options: Any) -> dict[str, Any]:
