@@ -57,7 +57,7 @@ def find_files(directory: str, name: str | None = None) -> Files:
     pairs = [Files(*pair) for pair in _pairs(present) if name is None or _stem(pair[0]) in (name, "fullchain")]
     if len(pairs) == 1:
         return Files(*(os.path.join(directory, file) for file in pairs[0]))
-    found = ", ".join(pair.certificate for pair in pairs) or "no pair of chain and key"
+    found = ", ".join(f"{pair.certificate} with {pair.key}" for pair in pairs) or "no pair of chain and key"
     raise NetbootError(
         f"acme_directory: {directory} holds {found}; one is needed: fullchain.pem with privkey.pem or key.pem (certbot, "
         "dehydrated, NixOS), fullchain.cer with NAME.key (acme.sh), or NAME.crt with NAME.key (lego). Of several, name one."

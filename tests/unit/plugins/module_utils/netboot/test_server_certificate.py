@@ -121,6 +121,14 @@ def test_a_key_that_nginx_could_not_use(tmp_path: Path) -> None:
     assert "cannot be used" in inspect_certificate(find_files(str(tmp_path)), DEMANDS)["problems"][0]
 
 
+def test_pairs_among_which_one_must_be_named_are_told_apart(tmp_path: Path) -> None:
+    for file in ("fullchain.pem", "privkey.pem", "key.pem"):
+        (tmp_path / file).touch()
+    with pytest.raises(NetbootError, match=r"holds fullchain\.pem with ") as told:
+        find_files(str(tmp_path))
+    assert all(f"fullchain.pem with {key}" in str(told.value) for key in ("privkey.pem", "key.pem"))
+
+
 @pytest.mark.parametrize(
     ("name", "covered"),
     [
@@ -154,7 +162,7 @@ def test_where_acme_clients_keep_them(tmp_path: Path, client: str) -> None:
         (tmp_path / beside).touch()
     if name:
         write_pair(tmp_path, [OTHER, MIDDLE], ("other.crt", "other.key"))
-        with pytest.raises(NetbootError, match=r"holds other\.crt, web\.example\.org\.crt; one is needed"):
+        with pytest.raises(NetbootError, match=r"holds other\.crt with other\.key, web\.example\.org\.crt with web"):
             find_files(str(tmp_path))
     assert find_files(str(tmp_path), name) == Files(str(tmp_path / certificate), str(tmp_path / key))
 
