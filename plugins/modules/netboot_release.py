@@ -226,6 +226,7 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.publish 
 )
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.releases import Settings
 from ansible_collections.nixmetal.builders.plugins.module_utils.netboot.switch import Publication, switch
+from ansible_collections.nixmetal.builders.plugins.module_utils.text_lines import counted
 
 ARGUMENTS = {
     **WRITER,
@@ -305,7 +306,9 @@ def main() -> None:
     except NetbootError as error:
         module.fail_json(msg=str(error))
     if done.missing:
-        module.warn(f"{len(done.missing)} blobs of the image are not on this host yet; the stream has to bring them.")
+        module.warn(
+            f"Not on this host yet: {counted(len(done.missing), 'blob')} of the image; the stream has to bring them."
+        )
     module.exit_json(**result(done))
 
 

@@ -21,6 +21,7 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.autoscale_
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.autoscale_need import History, Need, Targets
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.autoscale_removal import Removals, why_kept
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.autoscale_settings import Settings, SizeClass
+from ansible_collections.nixmetal.builders.plugins.module_utils.text_lines import counted
 
 Json = Mapping[str, Any]
 
@@ -202,7 +203,7 @@ def _notes(machines: Sequence[Machine], readings: Readings, settings: Settings) 
     notes = autoscale_need.uncovered(readings.queue, settings)
     foreign = sum(facts.get("builder_fleet") != settings.limits.fleet for facts in readings.builders)
     if foreign:
-        notes.append(f"{foreign} machines of other fleets, or of none, are not looked at")
+        notes.append(f"not looked at: {counted(foreign, 'machine')} of other fleets, or of none")
     notes += [f"{machine.id}: {machine.problem}" for machine in machines if machine.problem]
     notes += [
         f"{machine.id} is active, but has published no host key in {machine.age / 3600:.1f} hours: look at its console"

@@ -20,6 +20,7 @@ from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.spot_choic
     price_of,
 )
 from ansible_collections.nixmetal.builders.plugins.module_utils.fleet.spot_live import Live
+from ansible_collections.nixmetal.builders.plugins.module_utils.text_lines import counted
 
 Json = Mapping[str, Any]
 
@@ -160,7 +161,7 @@ def _plan_singles(bid: dict[str, Any], machines: Sequence[Json], provider: Json,
     offer = _offer(provider, first["plan"], first["metro"])
     more = len(ids) - bid["count"]
     if more >= 0:
-        notes = (f"{more} machines more than declared: drain and terminate those that shall go",) if more else ()
+        notes = (f"{counted(more, 'machine')} more than declared: drain and terminate what shall go",) if more else ()
         return BidPlan(bid, first["plan"], first["metro"], "keep", offer, None, ids, notes=notes)
     new = _plan_beside(bid, first, provider, options)
     return dataclasses.replace(

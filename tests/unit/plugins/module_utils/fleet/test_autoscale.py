@@ -200,7 +200,7 @@ def test_machine_of_a_request_is_known_by_the_request_too() -> None:
 def test_other_fleets_are_not_looked_at() -> None:
     answer = plan(readings(machine(1, builder_fleet="other"), machine(2, builder_fleet=None)))
     assert answer["remove"] == []
-    assert answer["notes"] == ["2 machines of other fleets, or of none, are not looked at"]
+    assert answer["notes"] == ["not looked at: 2 machines of other fleets, or of none"]
 
 
 def test_old_and_other_image_go_first() -> None:

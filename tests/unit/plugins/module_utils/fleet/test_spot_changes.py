@@ -191,7 +191,7 @@ def test_single_machines_are_counted_bought_and_kept_by_the_same_list(bid: Any) 
     assert (two["keep"], has_changes(two)) == (["small"], False)
     assert two["cost_now_usd_per_hour"] == 0.6
     three = plan_of([own], [offer("am")], machines=[machine(f"d{n}", max_usd_per_hour=0.3) for n in range(3)])
-    assert three["bids"][0]["notes"] == ["1 machines more than declared: drain and terminate those that shall go"]
+    assert three["bids"][0]["notes"] == ["1 machine more than declared: drain and terminate what shall go"]
     assert three["undeclared_usd_per_hour"] == 0.3
     assert three["ends"] == []
 

@@ -86,7 +86,7 @@ def test_check_mode_says_which_blobs_the_stream_still_has_to_bring(said: Said, s
     wanted = {"root": str(store.root), "channel": "lab", "manifest": manifest, "base_url": "http://web"}
     told = said(netboot_release, check_mode=True, **wanted)
     assert (told["changed"], told["missing_blobs"]) == (True, ["kernel", "initrd-00"])
-    assert said.warnings == ["2 blobs of the image are not on this host yet; the stream has to bring them."]
+    assert said.warnings == ["Not on this host yet: 2 blobs of the image; the stream has to bring them."]
     assert said(netboot_release, **wanted)["failed"]
     assert not (store.root / "lab").exists()
 
