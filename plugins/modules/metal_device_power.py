@@ -89,7 +89,7 @@ EXAMPLES = r"""
     metal_auth_token: "{{ lookup('ansible.builtin.env', 'METAL_AUTH_TOKEN') }}"
     project_id: 7d1b3f0e-52c4-4c8e-9a5e-0c1d2e3f4a5b
     fleet: hydra
-    device_id: 5a1f0a5e-1c5b-4d0e-9a52-4a5c6f9d1e01
+    device_ids: [5a1f0a5e-1c5b-4d0e-9a52-4a5c6f9d1e01]
     state: rebooted
     wait_timeout: 900
 
