@@ -116,7 +116,7 @@ def test_table_fits_a_terminal_and_says_everything() -> None:
     assert "a-class-with-a-lo~" in text
     assert "keep m1" in text
     assert "would pass the ceiling of" in " ".join(lines).replace("   ", " ")
-    assert "note: 1 machines of other fleets" in text
+    assert "note: not looked at: 1 machine of other fleets" in text
     assert "keep m1" not in "\n".join(FILTERS["autoscale_table"](answer, False))
 
 

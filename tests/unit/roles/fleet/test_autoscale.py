@@ -90,6 +90,11 @@ def devices(fleet: Any) -> list[dict[str, Any]]:
     return found
 
 
+def staying(fleet: Any) -> list[dict[str, Any]]:
+    """A machine that was ended stays in the list for a moment."""
+    return [device for device in devices(fleet) if device["state"] != "deprovisioning"]
+
+
 def address(device: dict[str, Any]) -> str:
     return next(str(ip["address"]) for ip in device["ip_addresses"] if ip["public"] and ip["address_family"] == 4)
 
@@ -278,8 +283,7 @@ def test_what_is_not_needed_goes_but_no_busy_machine_and_no_strangers(fleet: Any
     hydra.runnable, hydra.jobs = 0, {own[0]: 3}
     result = play(fleet, hydra)
     assert changed(result) > 0
-    # One that was ended stays in the list for a moment.
-    left = {device["id"]: device["tags"] for device in devices(fleet) if device["state"] != "deprovisioning"}
+    left = {device["id"]: device["tags"] for device in staying(fleet)}
     assert own[0] in left
     assert "skip-hydra" not in left[own[0]], "it is busy, so it is left as it is"
     assert own[1] not in left
@@ -290,7 +294,7 @@ def test_what_is_not_needed_goes_but_no_busy_machine_and_no_strangers(fleet: Any
 def test_a_build_that_begins_meanwhile_keeps_its_machine(
     fleet: Any, hydra: Hydra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (own,) = [device["id"] for device in devices(fleet) if "nixmetal-autoscale=small.c3-small-x86" in device["tags"]]
+    (own,) = [device["id"] for device in staying(fleet) if "nixmetal-autoscale=small.c3-small-x86" in device["tags"]]
     hydra.jobs = {}
     honest = hydra.status
 
@@ -321,7 +325,7 @@ def test_an_offer_that_cannot_be_bought_is_told_and_waited_for(fleet: Any, hydra
     finally:
         fleet.lab.delete("/faults").raise_for_status()
     assert "small-c3-small-x86-am-50 could not be bought" in said(result)
-    assert len(devices(fleet)) == 2
+    assert len(staying(fleet)) == 2
     again = play(fleet, hydra)
     assert "failed there lately" in said(again)
-    assert len(devices(fleet)) == 2
+    assert len(staying(fleet)) == 2

@@ -49,6 +49,8 @@ class Fleet:
     def __init__(self, emulation: Any, api: Any, seed: int, most: int) -> None:
         self.emulation, self.api, self.most = emulation, api, most
         self.dice = random.Random(seed)
+        # Drawn once a reading, so that a seed tells which of them fail: the other draws go by the machines, whose ids are not seeded.
+        self.fates = random.Random(f"what is read, seed {seed}")
         self.seen: Counter[str] = Counter()
         self.jobs: dict[str, int] = {}
         self.state: Any = None
@@ -103,7 +105,7 @@ class Fleet:
         if not taken.complete:
             raise errors.MetalError("the reading is not complete")
         hosts = [builders.host_variables(machine, Choices(plans=PLANS)) for machine in taken.machines]
-        down = self.dice.random() < 0.1
+        down = self.fates.random() < 0.1
         self.seen["queues that were unknown"] += down
         requests = [{"id": name, "ours": True, "count": REQUESTED, "max_bid_usd_per_hour": 0.3, "device_ids": []}
                     for name in self.api.cloud.store.spot_requests]  # fmt: skip
@@ -115,7 +117,7 @@ class Fleet:
         )  # fmt: skip
 
     def told_jobs(self) -> dict[str, Any]:
-        fate = self.dice.choice(["all"] * 6 + ["down", "empty", "another label"])
+        fate = self.fates.choice(["all"] * 6 + ["down", "empty", "another label"])
         self.seen[f"Prometheus: {fate}"] += 1
         share = {"all": 1.0, "another label": 0.3}.get(fate, 0.0)
         return {name: {"jobs": self.jobs.get(name, 0)} for name in self.live() if self.dice.random() < share}
