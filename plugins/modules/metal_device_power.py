@@ -112,16 +112,17 @@ machines:
   returned: success
   type: dict
   sample:
-    5a1f0a5e-1c5b-4d0e-9a52-4a5c6f9d1e01:
+    793de03e-d0f8-4d91-9eda-08e8288ec304:
       asked: true
+      booted_at: "2026-11-26T15:17:29Z"
       device_state: active
-      booted_at: "2026-11-23T04:00:00Z"
 failures:
   description:
     - Why a machine could not be asked, or did not come, by its id. Empty unless the module fails because of it.
   returned: success
   type: dict
-  sample: {}
+  sample:
+    00000000-0000-4000-8000-00000000dead: There is no machine 00000000-0000-4000-8000-00000000dead, or no longer.
 """
 
 from ansible_collections.nixmetal.builders.plugins.module_utils.equinix_metal import device_power
